@@ -1,0 +1,84 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// APUS_CORE=1 leaves out everything that needs heavy libraries (Admin, apus): codec, loops,
+// machines and broker then build and test in about a minute.
+// APUS_STRICT=1 turns warnings into errors (continuous integration).
+let coreOnly = Context.environment["APUS_CORE"] == "1"
+let strict = Context.environment["APUS_STRICT"] == "1"
+
+let swiftSettings: [SwiftSetting] =
+    [.swiftLanguageMode(.v6)] + (strict ? [.treatAllWarnings(as: .error)] : [])
+let cSettings: [CSetting] =
+    [.enableWarning("all"), .enableWarning("extra")]
+    + (strict ? [.treatAllWarnings(as: .error)] : [])
+
+func cShim(_ name: String, links: [String] = []) -> Target {
+    .target(
+        name: name, path: "CShims/\(name)", publicHeadersPath: "include",
+        cSettings: cSettings, linkerSettings: links.map { .linkedLibrary($0) })
+}
+
+func module(_ name: String, _ imports: [String]) -> Target {
+    .target(
+        name: name, dependencies: imports.map { .byName(name: $0) },
+        path: "Sources/\(name)", swiftSettings: swiftSettings)
+}
+
+func tests(_ name: String, _ imports: [String], resources: [Resource] = []) -> Target {
+    .testTarget(
+        name: name, dependencies: imports.map { .byName(name: $0) },
+        path: "Tests/\(name)", resources: resources, swiftSettings: swiftSettings)
+}
+
+func tool(_ name: String, path: String, _ imports: [String]) -> Target {
+    .executableTarget(
+        name: name, dependencies: imports.map { .byName(name: $0) },
+        path: path, swiftSettings: swiftSettings)
+}
+
+var dependencies: [Package.Dependency] = []
+var products: [Product] = []
+
+// The rows follow the floor plan in Docs/ARCHITECTURE.md: a module imports only what its row names.
+var targets: [Target] = [
+    cShim("CLinux", links: ["uring"]),
+    cShim("COpenSSL", links: ["ssl", "crypto"]),
+
+    module("Base", ["CLinux", "COpenSSL"]),
+    module("MQTT", ["Base"]),
+    module("WebSocket", ["Base"]),
+    module("EventLoops", ["Base", "CLinux", "COpenSSL"]),
+    module("KV", ["Base", "EventLoops"]),
+    module("Dist", ["Base", "MQTT", "KV"]),
+    module("Inbox", ["Base", "MQTT", "KV"]),
+    module("Retain", ["Base", "MQTT", "KV"]),
+    module("Policy", ["Base", "MQTT", "KV"]),
+    module(
+        "Broker",
+        ["Base", "MQTT", "WebSocket", "EventLoops", "KV", "Dist", "Inbox", "Retain", "Policy"]),
+
+    .target(
+        name: "TestKit", dependencies: ["Base"], path: "Tests/TestKit",
+        swiftSettings: swiftSettings),
+    tests("BaseTests", ["Base", "TestKit"]),
+    tests("MQTTTests", ["Base", "MQTT", "TestKit"]),
+    tests("WebSocketTests", ["Base", "WebSocket", "TestKit"]),
+    tests("EventLoopsTests", ["Base", "EventLoops", "CLinux", "TestKit"]),
+    tests("KVTests", ["Base", "KV", "TestKit"]),
+    tests("DistTests", ["Base", "MQTT", "KV", "Dist", "TestKit"]),
+    tests("InboxTests", ["Base", "MQTT", "KV", "Inbox", "TestKit"]),
+    tests("RetainTests", ["Base", "MQTT", "KV", "Retain", "TestKit"]),
+    tests("PolicyTests", ["Base", "MQTT", "KV", "Policy", "TestKit"]),
+    tests("BrokerTests", ["Base", "MQTT", "KV", "Broker", "TestKit"]),
+    tests("Tidy", []),
+    tool("fuzz", path: "Tests/Fuzz", ["Base", "MQTT", "WebSocket", "TestKit"]),
+    tool("perf", path: "Perf", ["Base", "MQTT", "TestKit"]),
+]
+
+if !coreOnly {
+    // Heavy rows are added by the modules that need them.
+}
+
+let package = Package(
+    name: "apus", products: products, dependencies: dependencies, targets: targets)
