@@ -71,6 +71,7 @@ var targets: [Target] = [
     tests("RetainTests", ["Base", "MQTT", "KV", "Retain", "TestKit"]),
     tests("PolicyTests", ["Base", "MQTT", "KV", "Policy", "TestKit"]),
     tests("BrokerTests", ["Base", "MQTT", "KV", "Broker", "TestKit"]),
+    tests("TestKitTests", ["TestKit"]),
     tests("Tidy", []),
     tool("fuzz", path: "Tests/Fuzz", ["Base", "MQTT", "WebSocket", "TestKit"]),
     tool("perf", path: "Perf", ["Base", "MQTT", "TestKit"]),
