@@ -23,7 +23,8 @@ package enum BucketHash {
                 lanes.3 = round(lanes.3, load64(bytes, offset &+ 24))
                 offset &+= 32
             }
-            hash = rotate(lanes.0, 1) &+ rotate(lanes.1, 7) &+ rotate(lanes.2, 12)
+            hash =
+                rotate(lanes.0, 1) &+ rotate(lanes.1, 7) &+ rotate(lanes.2, 12)
                 &+ rotate(lanes.3, 18)
             hash = merge(hash, lanes.0)
             hash = merge(hash, lanes.1)
