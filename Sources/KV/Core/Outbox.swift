@@ -13,6 +13,10 @@ package enum MessageKind: UInt8, Sendable, CaseIterable {
     case queryAnswer = 4
     /// Range host to every worker of its node: the range map has changed.
     case rangeMap = 5
+    /// Replica that matches topics to the range leader: asks for its lease to go on.
+    case leaseRequest = 6
+    /// Range leader to that replica: the lease is granted.
+    case leaseGrant = 7
 
     /// Dist replica to every worker of its own node: a route was added or removed.
     case routePatch = 16
