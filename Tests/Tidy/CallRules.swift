@@ -17,7 +17,10 @@ enum CallRules {
     /// Files that may ask the system for randomness: they hand a seed on as an argument.
     static let randomReaders = ["Sources/EventLoops/", "Sources/apus/", "Sources/Base/Crypto/"]
     /// Files that may hold a lock: none of them on the data plane.
-    static let lockHolders = ["Sources/Base/Diagnostics/Log", "Sources/Admin/", "Sources/apus/"]
+    static let lockHolders = [
+        "Sources/Base/Diagnostics/Log", "Sources/Base/Threads/", "Sources/Policy/Shell/",
+        "Sources/Admin/", "Sources/apus/",
+    ]
     /// Where the process may be stopped on purpose.
     static let stoppers = ["Sources/Base/Diagnostics/"]
     /// What talks to a person on a terminal.
@@ -56,7 +59,7 @@ enum CallRules {
         }
 
     private static let locks = [
-        "NSLock", "NSRecursiveLock", "NSCondition", "Mutex", "OSAllocatedUnfairLock",
+        "NSLock", "NSRecursiveLock", "NSCondition", "Mutex", "Guarded", "OSAllocatedUnfairLock",
         "pthread_mutex_lock", "pthread_rwlock_rdlock", "pthread_rwlock_wrlock",
     ].map {
         Ban(

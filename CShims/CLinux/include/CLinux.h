@@ -6,6 +6,7 @@
 
 #include <stdint.h>
 #include <stdatomic.h>
+#include "CLinuxThreads.h"
 
 static inline void apus_atomic_store_u32(uint32_t *target, uint32_t value) {
     atomic_store_explicit((_Atomic uint32_t *)target, value, memory_order_relaxed);
