@@ -1,0 +1,56 @@
+import Base
+
+/// PUBACK, PUBREC, PUBREL or PUBCOMP in place.
+package struct AckPacket: Equatable, Sendable {
+    package var packetID: UInt16
+    package var reasonCode: ReasonCode
+    /// Offset 0 means absent.
+    package var reasonString = ByteRange.empty
+    /// The whole property block without its length.
+    package var properties = ByteRange.empty
+
+    package init(packetID: UInt16, reasonCode: ReasonCode) {
+        self.packetID = packetID
+        self.reasonCode = reasonCode
+    }
+
+    package static func decode(
+        _ header: FixedHeader, _ bytes: RawSpan, _ options: DecodeOptions
+    ) throws(DecodeFault) -> AckPacket {
+        try header.check(options.version)
+        var reader = BodyReader(header.body, bytes, options)
+        var packet = AckPacket(packetID: try reader.readPacketID(bytes), reasonCode: .success)
+        if reader.isAtEnd { return packet }
+        guard options.version == .v5 else { throw .trailingBytes }
+        packet.reasonCode = try reader.readReasonCode(bytes, header.type)
+        if reader.isAtEnd { return packet }
+        packet.properties = try reader.takeProperties(bytes)
+        var cursor = PropertyCursor(packet.properties, bytes, .acknowledgement, options)
+        while let property = try cursor.next(bytes) {
+            if property.id == .reasonString { packet.reasonString = property.value }
+        }
+        try reader.requireEnd()
+        return packet
+    }
+}
+
+extension BodyReader {
+    /// A reason code that the packet type has.
+    mutating func readReasonCode(
+        _ bytes: RawSpan, _ type: PacketType
+    ) throws(DecodeFault) -> ReasonCode {
+        guard let code = ReasonCode(rawValue: try readUInt8(bytes)), code.isAllowed(in: type)
+        else { throw .reasonCodeNotAllowed }
+        return code
+    }
+}
+
+/// PINGREQ and PINGRESP: nothing but a header, which can still be wrong.
+package enum PingPacket {
+    package static func check(
+        _ header: FixedHeader, _ options: DecodeOptions
+    ) throws(DecodeFault) {
+        try header.check(options.version)
+        if !header.body.isEmpty { throw .trailingBytes }
+    }
+}

@@ -1,0 +1,32 @@
+import Base
+
+/// The rules for topic names: what a message is published to.
+package enum TopicName {
+    /// Full check of bytes from anywhere: text, wildcards and limits.
+    package static func check(
+        _ bytes: RawSpan, _ part: ByteRange, _ limits: TopicLimits
+    ) throws(TopicFault) {
+        guard !part.isEmpty else { throw .empty }
+        guard part.count <= limits.lengthMax else { throw .tooLong }
+        switch TextScan.check(bytes, part, [.null, .wildcards]) {
+        case .valid: break
+        case .wildcard: throw .wildcardInName
+        case .illFormed, .null, .controlCharacter: throw .notText
+        }
+        try checkLimits(bytes, part, limits)
+    }
+
+    /// The limits alone, for a name that a decoder has checked as text: lengths and levels.
+    package static func checkLimits(
+        _ bytes: RawSpan, _ part: ByteRange, _ limits: TopicLimits
+    ) throws(TopicFault) {
+        guard part.count <= limits.lengthMax else { throw .tooLong }
+        var levels = TopicLevels(part)
+        var count = 0
+        while let level = levels.next(bytes) {
+            count &+= 1
+            if count > limits.levelsMax { throw .tooManyLevels }
+            if level.count > limits.levelLengthMax { throw .levelTooLong }
+        }
+    }
+}
