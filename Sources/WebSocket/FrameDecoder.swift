@@ -3,13 +3,13 @@ import Base
 /// Turns the bytes of a WebSocket client into the plain byte stream inside its binary frames, in
 /// place, without memory of its own.
 ///
-/// The buffer given to `decode` is what the connection has not consumed yet. It always has this
-/// shape, and one pass drops headers and masks while it moves payload down behind what is plain:
+/// The buffer given to `decode` is what the connection has not consumed yet. One pass drops
+/// headers and masks while it moves payload down behind what is plain already:
 ///
 /// ```
 ///  before  | plain, kept from last time | header payload header pay...
-///  after   | plain ......................................| raw      |   then `end` bytes remain
-///            consumed by the MQTT decoder                  the start of a header or control frame
+///  after   | plain ......................................| gap | raw
+///            for the packet decoder                              start of a header or control frame
 /// ```
 ///
 /// So packets may straddle frames, frames may hold many packets, and a frame is never waited
@@ -22,11 +22,8 @@ package struct FrameDecoder {
     /// Most bytes that `decode` leaves raw: a whole control frame but for its last byte.
     package static let rawBytesMax = 6 + 125 - 1
 
-    /// Leading bytes of the buffer that are plain: moved by `decode` and `consume`.
-    package internal(set) var plain: UInt32 = 0
-    /// Dropped bytes between the plain ones and the raw ones; above 0 only between two calls of
-    /// `decode` of which the first returned an event.
-    package internal(set) var gap: UInt32 = 0
+    /// Where plain and raw bytes lie in the buffer.
+    package internal(set) var window = PlainWindow()
     /// Payload bytes of the open data frame still to come.
     package internal(set) var remaining: UInt32 = 0
     /// The open frame's masking key, turned so that its first byte in memory is the next to use.
@@ -49,37 +46,34 @@ package struct FrameDecoder {
 
     /// Bytes at the front of the buffer that are ready for the packet decoder.
     @inlinable
-    package var plainCount: Int { Int(plain) }
+    package var plainCount: Int { Int(window.plain) }
 
     /// Decodes what can be decoded of the connection's unconsumed bytes.
     ///
-    /// Call it again with the same bytes until it returns `.exhausted`: then, and only then, the
-    /// buffer has its final shape, and bytes from `end` on are garbage. The plain bytes in front
-    /// are valid after every event, also after a fault.
+    /// Call it again with the same bytes until it returns `.exhausted`, hand `plainCount` bytes
+    /// to the packet decoder, then call `settle`. The plain bytes in front are valid after every
+    /// event, also after a fault.
     @inlinable
     package mutating func decode(
         _ buffer: UnsafeMutableRawBufferPointer, _ limits: FrameLimits
     ) -> FrameEvent {
-        guard let base = buffer.baseAddress, phase != .closed else {
-            return .exhausted(end: Int(plain))
-        }
-        var read = Int(plain) &+ Int(gap)
-        invariant(read <= buffer.count, "\(read) bytes decoded of \(buffer.count)")
+        guard let base = buffer.baseAddress, phase != .closed else { return .exhausted }
+        invariant(
+            window.rawStart <= buffer.count, "\(window) in a buffer of \(buffer.count) bytes")
         while true {
-            if remaining > 0 { movePayload(base, from: &read, end: buffer.count) }
-            guard remaining == 0,
-                let header = FrameHeader(
-                    UnsafeRawBufferPointer(start: base + read, count: buffer.count &- read))
-            else { return exhausted(base, read: read, end: buffer.count) }
+            if remaining > 0 { movePayload(base, end: buffer.count) }
+            let read = window.rawStart
+            let rest = UnsafeRawBufferPointer(start: base + read, count: buffer.count &- read)
+            guard remaining == 0, let header = FrameHeader(rest) else { return .exhausted }
             if let code = fault(of: header, limits) { return fail(code) }
-            guard !header.isControl else {
-                guard buffer.count &- read >= header.count &+ Int(header.payloadCount) else {
-                    return exhausted(base, read: read, end: buffer.count)
+            if header.isControl {
+                guard rest.count >= header.count &+ Int(header.payloadCount) else {
+                    return .exhausted
                 }
-                if let event = takeControl(header, base, from: &read) { return event }
+                if let event = takeControl(header, base) { return event }
                 continue
             }
-            read &+= header.count
+            window.grow(0, dropping: header.count)
             // A checked limit keeps the length below 2^32.
             remaining = UInt32(truncatingIfNeeded: header.payloadCount)
             mask = header.mask
@@ -87,11 +81,18 @@ package struct FrameDecoder {
         }
     }
 
-    /// The caller has taken `count` plain bytes off the front of the buffer.
+    /// The packet decoder took `consumed` plain bytes. Returns how many bytes the connection is to
+    /// drop from the front of its buffer; the rest is presented again with more behind it.
     @inlinable
-    package mutating func consume(_ count: Int) {
-        invariant(count >= 0 && count <= Int(plain), "\(count) consumed of \(plain) plain bytes")
-        plain &-= UInt32(truncatingIfNeeded: count)
+    package mutating func settle(
+        _ buffer: UnsafeMutableRawBufferPointer, consumed: Int
+    ) -> Int {
+        // After a close or a fault what lies behind is nobody's.
+        if phase == .closed {
+            window = PlainWindow()
+            return buffer.count
+        }
+        return window.settle(buffer, consumed: consumed)
     }
 
     /// Ping and pong frames since the last call, for the caller's flood limit.
@@ -103,29 +104,13 @@ package struct FrameDecoder {
 
     /// Unmasks what has come of the open frame while moving it down behind the plain bytes.
     @inlinable
-    package mutating func movePayload(
-        _ base: UnsafeMutableRawPointer, from read: inout Int, end: Int
-    ) {
+    package mutating func movePayload(_ base: UnsafeMutableRawPointer, end: Int) {
+        let read = window.rawStart
         let count = min(Int(remaining), end &- read)
-        Mask.apply(mask, from: base + read, to: base + Int(plain), count: count)
+        Mask.apply(mask, from: base + read, to: base + Int(window.plain), count: count)
         mask = Mask.turned(mask, by: count)
-        plain &+= UInt32(truncatingIfNeeded: count)
+        window.grow(count, dropping: 0)
         remaining &-= UInt32(truncatingIfNeeded: count)
-        read &+= count
-    }
-
-    /// Closes the gap: moves the few raw bytes that wait for more down behind the plain ones.
-    @inlinable
-    package mutating func exhausted(
-        _ base: UnsafeMutableRawPointer, read: Int, end: Int
-    ) -> FrameEvent {
-        gap = 0
-        let raw = end &- read
-        if raw > 0, read > Int(plain) {
-            // Not `copyMemory` by pieces: the two ranges may overlap, which it allows.
-            (base + Int(plain)).copyMemory(from: base + read, byteCount: raw)
-        }
-        return .exhausted(end: Int(plain) &+ raw)
     }
 
     package mutating func fail(_ code: CloseCode) -> FrameEvent {
@@ -152,13 +137,12 @@ package struct FrameDecoder {
 
     /// Takes a whole control frame; nil means that nobody needs to know.
     package mutating func takeControl(
-        _ header: FrameHeader, _ base: UnsafeMutableRawPointer, from read: inout Int
+        _ header: FrameHeader, _ base: UnsafeMutableRawPointer
     ) -> FrameEvent? {
-        let start = read + header.count
+        let start = window.rawStart + header.count
         let count = Int(header.payloadCount)
         Mask.apply(header.mask, from: base + start, to: base + start, count: count)
-        read = start + count
-        gap = UInt32(truncatingIfNeeded: read) &- plain
+        window.grow(0, dropping: header.count + count)
         if header.opcode != .close, controlCount < .max { controlCount += 1 }
         switch header.opcode {
         case .ping:
@@ -186,9 +170,8 @@ package struct FrameDecoder {
 
 /// What one call of `FrameDecoder.decode` ran into.
 package enum FrameEvent: Equatable, Sendable {
-    /// Nothing more to decode: `end` bytes of the buffer remain in use, of which the first
-    /// `plainCount` are plain. More is needed to go on.
-    case exhausted(end: Int)
+    /// Nothing more to decode until more bytes arrive.
+    case exhausted
     /// A ping: answer with a pong of these bytes (now unmasked) before decoding on.
     case ping(ByteRange)
     /// The client closes: answer with its code (`.noStatus`: an empty close frame) and close.

@@ -153,6 +153,26 @@ struct FrameTests {
         #expect(connection.buffer.isEmpty)
     }
 
+    @Test("a packet in frames of one byte is kept within its bound and moved in linear time")
+    func trickledPacket() {
+        let packet = (0..<20_000).map { UInt8(truncatingIfNeeded: $0 &* 7) }
+        var connection = Receiver()
+        connection.consumption = { $0 == packet.count ? $0 : 0 }
+        for byte in packet {
+            var writer = ByteWriter()
+            ClientFrameEncoder.append(.continuation, [byte], mask: 0xA5A5_1234, to: &writer)
+            var frame = writer.array
+            frame[0] = 0x82
+            connection.receive(frame)
+        }
+        #expect(connection.plain == packet)
+        #expect(connection.buffer.isEmpty)
+        #expect(
+            connection.keptMax
+                <= PlainWindow.keptBytesMax(
+                    plain: packet.count, raw: FrameDecoder.rawBytesMax))
+    }
+
     @Test("bytes that wait for more stay within their bound")
     func rawBound() {
         var writer = ByteWriter()

@@ -13,6 +13,8 @@ struct Receiver {
     var fault: CloseCode?
     var closed: CloseCode?
     var controls = 0
+    /// Most bytes kept between two calls.
+    var keptMax = 0
     /// How many of the ready bytes the packet decoder takes.
     var consumption: (Int) -> Int = { $0 }
 
@@ -20,21 +22,21 @@ struct Receiver {
 
     mutating func receive(_ bytes: [UInt8]) {
         buffer += bytes
-        var end: Int?
-        while end == nil {
+        var isExhausted = false
+        while !isExhausted {
             let event = buffer.withUnsafeMutableBytes { decoder.decode($0, limits) }
             switch event {
-            case .exhausted(let count): end = count
+            case .exhausted: isExhausted = true
             case .ping(let part): pings.append(Array(buffer[part.range]))
             case .fault(let code): fault = code
             case .close(let code): closed = code
             }
         }
-        buffer.removeSubrange((end ?? 0)...)
         let taken = consumption(decoder.plainCount)
         plain += buffer[..<taken]
-        buffer.removeFirst(taken)
-        decoder.consume(taken)
+        let dropped = buffer.withUnsafeMutableBytes { decoder.settle($0, consumed: taken) }
+        buffer.removeFirst(dropped)
+        keptMax = max(keptMax, buffer.count)
         controls += decoder.takeControlCount()
     }
 }
