@@ -8,5 +8,6 @@
 #include <openssl/evp.h>
 #include <openssl/rand.h>
 #include <openssl/kdf.h>
+#include <openssl/hmac.h>
 
 #endif

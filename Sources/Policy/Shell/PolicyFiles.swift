@@ -1,0 +1,17 @@
+import Base
+
+/// Reads the files of Policy: passwords and rules. At start and at reload, never in a loop's turn.
+package enum PolicyFiles {
+    package static func passwords(_ path: String) throws(PolicyFileError) -> PasswordTable {
+        try PasswordTable(bytes(path), path: path)
+    }
+
+    package static func bytes(_ path: String) throws(PolicyFileError) -> [UInt8] {
+        do throws(FileError) {
+            return try FileBytes.read(path)
+        } catch {
+            throw PolicyFileError(
+                path: path, problem: error.problem, remedy: "check the path and its permissions")
+        }
+    }
+}
