@@ -9,7 +9,7 @@ import Base
 /// ```
 ///  before  | plain, kept from last time | header payload header pay...
 ///  after   | plain ......................................| gap | raw
-///            for the packet decoder                              start of a header or control frame
+///            for the packet decoder                     start of a header or control frame
 /// ```
 ///
 /// So packets may straddle frames, frames may hold many packets, and a frame is never waited
@@ -32,6 +32,7 @@ package struct FrameDecoder {
     package internal(set) var controlCount: UInt16 = 0
     package internal(set) var phase: Phase = .betweenMessages
 
+    /// Where in the stream of frames the decoder is.
     package enum Phase: UInt8 {
         /// The next data frame must begin a message.
         case betweenMessages

@@ -3,7 +3,7 @@ import Base
 /// The plan of one outgoing PUBLISH: exact sizes first, then bytes straight into reserved memory.
 ///
 /// ```
-///  fixed header | topic or 0x0000 | packet id (QoS > 0) | MQTT 5: property length, properties | payload
+///  fixed header | topic or 0x0000 | packet id (QoS > 0) | MQTT 5: length, properties | payload
 ///                                                         properties: expiry, alias, subscription
 ///                                                         identifiers, then the forwarded bytes
 /// ```
@@ -63,8 +63,8 @@ package struct PublishEncoding: Sendable {
         totalSize = 1 &+ VariableByteInteger.size(of: remaining) &+ remaining
     }
 
-    /// Writes `headerSize` bytes. `topic` has its two length bytes in front and `topicSize` bytes in
-    /// all; `forwarded` has at least the size given to `init`.
+    /// Writes `headerSize` bytes. `topic` has its two length bytes in front and `topicSize` bytes
+    /// in all; `forwarded` has at least the size given to `init`.
     @inlinable
     package func writeHeader(
         to place: UnsafeMutableRawPointer, topic: UnsafeRawBufferPointer,

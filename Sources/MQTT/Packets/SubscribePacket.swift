@@ -2,7 +2,8 @@ import Base
 
 /// The options byte behind a topic filter of SUBSCRIBE.
 package struct SubscriptionOptions: Hashable, Sendable {
-    /// As on the wire: bits 0-1 maximum QoS, 2 no local, 3 retain as published, 4-5 retain handling.
+    /// As on the wire: bits 0-1 maximum QoS, 2 no local, 3 retain as published, 4-5 retain
+    /// handling.
     package var rawValue: UInt8
 
     /// What to do with retained messages at the time of the SUBSCRIBE.

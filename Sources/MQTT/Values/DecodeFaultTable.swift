@@ -122,9 +122,9 @@ extension DecodeFault {
         // unsubscribeListEmpty
         Self.forbidden("UNSUBSCRIBE without a topic filter", "MQTT-3.10.3-2", "MQTT-3.10.3-2"),
         // subscriptionOptionsReserved
-        Self.malformed("reserved subscription option bits", "MQTT-3.8.3-5", "MQTT-3-8.3-4"),
+        Self.malformed("reserved subscription option bits", "MQTT-3.8.3-5", "MQTT-3.8.3-4"),
         // subscriptionQoSReserved
-        Self.forbidden("subscription with QoS 3", "", "MQTT-3-8.3-4"),
+        Self.forbidden("subscription with QoS 3", "", "MQTT-3.8.3-4"),
         // retainHandlingReserved
         Self.forbidden("retain handling 3", "", ""),
         // noLocalOnShared

@@ -14,12 +14,6 @@ package struct TenantRecord {
     package var settings: TenantSettings
     /// Usage of the tenant on this node, shared with the other loops.
     package let account: TenantAccount
-
-    init(name: TenantName, settings: TenantSettings, account: TenantAccount) {
-        self.name = name
-        self.settings = settings
-        self.account = account
-    }
 }
 
 /// The tenants that one loop has met: name to slot once per CONNECT, slot to settings by pointer
