@@ -52,6 +52,11 @@ package protocol RangeMachine: AnyObject {
 
     /// Moves everything at and behind `key` into a new machine. Replicated state is cut exactly;
     /// volatile state goes with its keys or is rebuilt.
+    ///
+    /// The new machine leads at once if this one does: `leadershipChanged` is not called for it.
+    /// The host has handed over every outstanding read before the call; an answer to a question
+    /// asked before the cut, by whichever half, is turned into `stale boundary` and asked again;
+    /// answers held back stay with this machine and its release numbers.
     func splitOff(at key: [UInt8], output: MachineOutput) -> any RangeMachine
 }
 
