@@ -52,14 +52,25 @@ struct CoverageTests {
     @Test("tests name refusals that exist, and every refusal has a test")
     func refusalsAreTested() throws {
         let page = try #require(RepositoryReader.current.file("Docs/REFUSALS.md"))
-        let rows = RefusalRows.ids(in: page)
-        #expect(Set(rows).count == rows.count, "a refusal's id stands twice")
-        #expect(rows.count > 50)
-        let known = Set(rows)
-        for (id, place) in Self.coverage.unknown(prefix: "refusal ", known: known) {
-            Issue.record("\(place): \(id) is no row of \(page.path)")
-        }
-        report("refusals", required: rows)
+        try check("refusals", tag: "refusal", required: RequiredIDs.refusals(in: page))
+    }
+
+    @Test("tests name attacks that are listed, and every listed attack has a test")
+    func attacksAreTested() throws {
+        let list = try #require(RepositoryReader.current.file("Tests/Conformance/attacks"))
+        try check("attacks", tag: "attack", required: RequiredIDs.attacks(in: list))
+    }
+
+    @Test("tests name settings that exist, and every setting has a test")
+    func settingsAreTested() throws {
+        let required = RequiredIDs.settings(in: RepositoryReader.current)
+        try check("settings", tag: "setting", required: required)
+    }
+
+    @Test("tests name events that exist, and every event has a test")
+    func eventsAreTested() throws {
+        let required = RequiredIDs.events(in: RepositoryReader.current)
+        try check("events", tag: "event", required: required)
     }
 
     @Test("Docs/CONFORMANCE.md is what the tests say")
@@ -75,26 +86,23 @@ struct CoverageTests {
         }
     }
 
+    /// The common part: the list is real, tests name only what is on it, the rest is reported.
+    private func check(_ what: String, tag: String, required: [String]) throws {
+        #expect(required.count > 30, "the list of \(what) was not read")
+        #expect(Set(required).count == required.count, "something stands twice among the \(what)")
+        let ids = required.map { "\(tag) \($0)" }
+        for (id, place) in Self.coverage.unknown(prefix: "\(tag) ", known: Set(ids)) {
+            Issue.record("\(place): there is no \(id)")
+        }
+        report(what, required: ids)
+    }
+
     private func report(_ what: String, required: [String]) {
         let missing = Self.coverage.missing(of: required)
         let tested = required.count - missing.count
         print("\(what): \(tested) of \(required.count) have a test")
         if Self.isStrict && !missing.isEmpty {
             Issue.record("\(what) without a test: \(missing.joined(separator: ", "))")
-        }
-    }
-}
-
-/// The ids of the first column of the tables in Docs/REFUSALS.md: a letter and two digits.
-enum RefusalRows {
-    static func ids(in page: SourceFile) -> [String] {
-        page.lines.compactMap { line in
-            guard line.hasPrefix("| ") else { return nil }
-            let id = line.dropFirst(2).prefix { $0 != " " }
-            guard id.count == 3, id.first?.isUppercase == true,
-                id.dropFirst().allSatisfy(\.isNumber)
-            else { return nil }
-            return "refusal \(id)"
         }
     }
 }
@@ -123,6 +131,27 @@ struct CoverageRuleTests {
         #expect(coverage.places["MQTT-1.5.4-2"]?.first?.title == "a string is checked")
         #expect(coverage.missing(of: ["MQTT-1.5.4-1", "MQTT-1.5.4-3"]) == ["MQTT-1.5.4-3"])
         #expect(coverage.unknown(prefix: "refusal ", known: ["refusal C01"]).count == 1)
+    }
+
+    @Test("the lists of what needs a test are read from where it is declared")
+    func requiredIDsAreRead() {
+        let page = SourceFile(
+            path: "Docs/REFUSALS.md", text: "| id | what |\n|---|---|\n| C01 | late |\nC02 | |")
+        #expect(RequiredIDs.refusals(in: page) == ["C01"])
+        let list = SourceFile(path: "attacks", text: "# 1 | no\n01 | one | two\n02 | a | b")
+        #expect(RequiredIDs.attacks(in: list) == ["01", "02"])
+        let policy = Repository(samples: [
+            (
+                "Sources/Policy/Core/Tenants/SettingRowsOwn.swift",
+                "SettingRow(\n1, \"One\", \"text\"), SettingRow(2, \"Two\",\n \"text\")"
+            ),
+            (
+                "Sources/Policy/Core/Events/EventKind.swift",
+                "enum EventKind {\n  case a\n  case b\n}"
+            ),
+        ])
+        #expect(RequiredIDs.settings(in: policy) == ["One", "Two"])
+        #expect(RequiredIDs.events(in: policy) == ["a", "b"])
     }
 
     @Test(
