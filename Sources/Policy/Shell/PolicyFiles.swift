@@ -6,6 +6,21 @@ package enum PolicyFiles {
         try PasswordTable(bytes(path), path: path)
     }
 
+    /// The form of an access file.
+    package enum AccessFormat: String, CaseIterable, Sendable {
+        case apus
+        case mosquitto
+    }
+
+    package static func rules(
+        _ path: String, format: AccessFormat
+    ) throws(PolicyFileError) -> AccessTable {
+        switch format {
+        case .apus: try AccessFileDecoder.decode(bytes(path), path: path)
+        case .mosquitto: try MosquittoAccessDecoder.decode(bytes(path), path: path)
+        }
+    }
+
     package static func bytes(_ path: String) throws(PolicyFileError) -> [UInt8] {
         do throws(FileError) {
             return try FileBytes.read(path)
