@@ -1,18 +1,17 @@
 import Base
 import CLinux
-import Glibc
 
 /// A listener's open sockets, one for each loop.
 ///
 /// IP: one socket per loop on the same address (SO_REUSEPORT): the kernel spreads connections.
 /// Unix: one socket whose descriptor every loop has a copy of: whoever is awake accepts.
-struct BoundListener {
+package struct BoundListener {
     let options: ListenerOptions
     /// With the port that the kernel chose.
-    private(set) var address: ListenerAddress
+    package private(set) var address: ListenerAddress
     private(set) var descriptors: [Int32] = []
 
-    init(_ options: ListenerOptions, copies: Int) throws(LoopError) {
+    package init(_ options: ListenerOptions, copies: Int) throws(LoopError) {
         self.options = options
         address = options.address
         do {
@@ -26,12 +25,20 @@ struct BoundListener {
         }
     }
 
-    func close() { for descriptor in descriptors { System.close(descriptor) } }
+    package func close() { for descriptor in descriptors { System.close(descriptor) } }
 
     var unixPath: String? {
         switch options.address {
         case .ip: nil
         case .unix(let path): path
+        }
+    }
+
+    /// The port that the kernel chose, or 0 for Unix sockets.
+    package var port: UInt16 {
+        switch address {
+        case .ip(let place): place.port
+        case .unix: 0
         }
     }
 
@@ -48,7 +55,7 @@ struct BoundListener {
     private mutating func bindIP(_ wanted: PeerAddress, copies: Int) throws(LoopError) {
         var place = wanted
         for _ in 0..<copies {
-            let family = place.family == .ipv6 ? AF_INET6 : AF_INET
+            let family = place.address.isV4 ? AF_INET : AF_INET6
             let descriptor = apus_socket(family)
             guard descriptor >= 0 else { throw failure("\(place)", descriptor) }
             descriptors.append(descriptor)
@@ -56,12 +63,13 @@ struct BoundListener {
             let result = place.withKernelForm { apus_bind(descriptor, $0, $1) }
             guard result == 0 else { throw failure("\(place)", result) }
             try listen(descriptor, "\(place)")
-            place.port = try port(of: descriptor, place)
+            place.port = try chosenPort(of: descriptor, place)
         }
         address = .ip(place)
     }
 
-    private func port(of descriptor: Int32, _ place: PeerAddress) throws(LoopError) -> UInt16 {
+    private func chosenPort(of descriptor: Int32, _ place: PeerAddress) throws(LoopError) -> UInt16
+    {
         var storage = sockaddr_storage()
         var size: UInt32 = 0
         let result = apus_local_address(descriptor, &storage, &size)
@@ -82,7 +90,7 @@ struct BoundListener {
             wanted.append((tcp, TCP_KEEPINTVL, options.keepAliveProbeSeconds))
             wanted.append((tcp, TCP_KEEPCNT, options.keepAliveProbes))
         }
-        if place.family == .ipv6 {
+        if !place.address.isV4 {
             wanted.append((Int32(IPPROTO_IPV6), IPV6_V6ONLY, options.isIPv6Only ? 1 : 0))
         }
         for (level, name, value) in wanted {

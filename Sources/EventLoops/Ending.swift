@@ -138,7 +138,7 @@ extension EventLoop {
     }
 
     /// The loop ends: every connection is reported, what can be sent at once is sent.
-    func shutDown() {
+    package func shutDown() {
         closeListeners()
         for index in 0..<table.highWater where table[index].pointee.flags.contains(.live) {
             doom(index, .closedByUs, flush: true)

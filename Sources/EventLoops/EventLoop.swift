@@ -66,17 +66,16 @@ package final class EventLoop {
     var isDraining = false
     var isStopping = false
 
-    /// On the thread that runs it. `listeners` become the loop's own. Says in `fallback` why
-    /// epoll serves although io_uring was found to work, if that happens.
-    init(
+    /// On the thread that runs it. Its copies of the `listeners` become the loop's own.
+    package init(
         worker: WorkerIndex, fabric: MailFabric, options: LoopOptions, poller kind: PollerKind,
-        listeners: [Listener]
+        listeners bound: [BoundListener]
     ) throws(LoopError) {
         options.check()
         self.worker = worker
         self.options = options
         self.fabric = fabric
-        self.listeners = listeners
+        listeners = bound.map { $0.listener(forCopy: Int(worker.rawValue)) }
         handle = fabric.handles[Int(worker.rawValue)]
         now = System.now
         wallTime = System.wallTime
@@ -109,6 +108,11 @@ package final class EventLoop {
     package var memoryInUse: Int {
         table.byteCount + timers.byteCount + segments.byteCount + pool.bytesInUse + pool.bytesKept
     }
+    /// Bytes of the pooled blocks that connections and mail hold now.
+    package var blockBytes: Int { pool.bytesInUse }
+    /// Parts of output that are queued, and the size of a connection's record.
+    package var outputSegmentCount: Int { segments.count }
+    package static var recordSize: Int { MemoryLayout<ConnectionRecord>.stride }
     /// Whether the loop would sleep now: nothing is left over from this turn.
     package var isIdle: Bool { !hasWork }
 
@@ -120,7 +124,8 @@ package final class EventLoop {
 
     // MARK: Turns
 
-    func attach(_ handler: any LoopHandler) {
+    /// Gives the loop its handler, and tells it so.
+    package func attach(_ handler: any LoopHandler) {
         self.handler = handler
         handler.started(self)
     }
@@ -132,7 +137,7 @@ package final class EventLoop {
     }
 
     /// One turn. Waits for something to do, at most `limit` (nil: as long as it takes).
-    func turn(waitingAtMost limit: Duration?) {
+    package func turn(waitingAtMost limit: Duration?) {
         wait(limit)
         now = System.now
         wallTime = System.wallTime

@@ -41,7 +41,7 @@ package final class LoopGroup {
         for worker in 0..<options.workers {
             let start = LoopStart(
                 worker: WorkerIndex(UInt16(worker)), fabric: fabric, options: options,
-                poller: pollerKind, listeners: bound.map { $0.listener(forCopy: worker) },
+                poller: pollerKind, listeners: bound,
                 makeHandler: makeHandler)
             threads.append(try start.startThread())
         }
@@ -76,12 +76,12 @@ private final class LoopStart: @unchecked Sendable {
     let fabric: MailFabric
     let options: LoopOptions
     let poller: PollerKind
-    let listeners: [EventLoop.Listener]
+    let listeners: [BoundListener]
     let makeHandler: @Sendable (EventLoop) -> any LoopHandler
 
     init(
         worker: WorkerIndex, fabric: MailFabric, options: LoopOptions, poller: PollerKind,
-        listeners: [EventLoop.Listener],
+        listeners: [BoundListener],
         makeHandler: @escaping @Sendable (EventLoop) -> any LoopHandler
     ) {
         self.worker = worker
@@ -131,7 +131,6 @@ private final class LoopStart: @unchecked Sendable {
                 return loop
             }
         }
-        invariant(false, "no poller can be opened on loop \(worker.rawValue)")
-        fatalError("unreachable")
+        invariantFailed("no poller can be opened on loop \(worker.rawValue)")
     }
 }

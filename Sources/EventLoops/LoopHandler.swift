@@ -18,7 +18,7 @@ package struct ConnectionID: Hashable, Sendable {
     package static let none = ConnectionID(rawValue: 0)
 
     @inlinable
-    var index: Int32 { Int32(truncatingIfNeeded: rawValue >> 32) }
+    package var index: Int32 { Int32(truncatingIfNeeded: rawValue >> 32) }
     @inlinable
     var generation: UInt32 { UInt32(truncatingIfNeeded: rawValue) }
 }

@@ -4,9 +4,9 @@ import Base
 ///
 /// Version 2: `cpu.max` holds "quota period" or "max period"; the smallest quota between the
 /// process's group and the root counts. Version 1: two files with the same numbers.
-enum ProcessorQuota {
+package enum ProcessorQuota {
     /// Whole processors, rounded up; nil without a quota.
-    static var ofThisProcess: Int? {
+    package static var ofThisProcess: Int? {
         let groups = System.text(ofFile: "/proc/self/cgroup") ?? ""
         return smallest(in: candidatePaths(groups).map { System.text(ofFile: $0) })
             ?? version1(
@@ -15,7 +15,7 @@ enum ProcessorQuota {
     }
 
     /// The `cpu.max` files from the process's own group up to the root.
-    static func candidatePaths(_ groups: String) -> [String] {
+    package static func candidatePaths(_ groups: String) -> [String] {
         let lines = groups.split(separator: "\n")
         guard let own = lines.first(where: { $0.hasPrefix("0::") }) else { return [] }
         var parts = own.dropFirst(3).split(separator: "/")
@@ -28,11 +28,11 @@ enum ProcessorQuota {
         }
     }
 
-    static func smallest(in files: [String?]) -> Int? {
+    package static func smallest(in files: [String?]) -> Int? {
         files.compactMap { $0.flatMap(version2) }.min()
     }
 
-    static func version2(_ text: String) -> Int? {
+    package static func version2(_ text: String) -> Int? {
         let words = text.split(whereSeparator: \.isWhitespace)
         guard words.count == 2, let quota = Int(words[0]), let period = Int(words[1]) else {
             return nil
@@ -40,7 +40,7 @@ enum ProcessorQuota {
         return processors(quota, period)
     }
 
-    static func version1(quota: String?, period: String?) -> Int? {
+    package static func version1(quota: String?, period: String?) -> Int? {
         guard let quota = quota?.split(whereSeparator: \.isWhitespace).first.flatMap({ Int($0) }),
             let period = period?.split(whereSeparator: \.isWhitespace).first.flatMap({ Int($0) })
         else { return nil }

@@ -1,6 +1,5 @@
 import Base
 import CLinux
-import Glibc
 
 /// Every system call of the loops. Results below zero are minus errno, read by the shim together
 /// with the call; an errno that only a fault of ours can cause stops the process here.
@@ -99,7 +98,7 @@ enum System {
 
     /// The content of a small file, or nil: for the kernel's settings under /proc and /sys.
     static func text(ofFile path: String) -> String? {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        let descriptor = apus_file_open(path, O_RDONLY | O_CLOEXEC, 0)
         guard descriptor >= 0 else { return nil }
         defer { close(descriptor) }
         return withUnsafeTemporaryAllocation(byteCount: 4096, alignment: 1) { buffer in

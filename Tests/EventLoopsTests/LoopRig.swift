@@ -1,8 +1,7 @@
 import Base
+import EventLoops
 import TestKit
 import Testing
-
-@testable import EventLoops
 
 /// A handler whose answers a test writes down, and that notes what it was told.
 final class ScriptedHandler: LoopHandler {
@@ -93,7 +92,7 @@ final class LoopRig {
         let fabric = try MailFabric(workers: 1, ringCapacity: options.mailRingCapacity)
         loop = try EventLoop(
             worker: WorkerIndex(0), fabric: fabric, options: options, poller: poller,
-            listeners: bound.map { $0.listener(forCopy: 0) })
+            listeners: bound)
         port = bound.first?.port ?? 0
         loop.attach(handler)
     }
@@ -144,18 +143,9 @@ final class LoopRig {
     }
 }
 
-extension BoundListener {
-    var port: UInt16 {
-        switch address {
-        case .ip(let address): address.port
-        case .unix: 0
-        }
-    }
-}
-
 extension ListenerOptions {
     static var loopback: ListenerOptions {
-        ListenerOptions(address: .ip(PeerAddress(ipv4: 0x7F00_0001, port: 0)))
+        ListenerOptions(address: .ip(PeerAddress(.v4Loopback, port: 0)))
     }
 }
 

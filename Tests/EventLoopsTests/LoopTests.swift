@@ -1,11 +1,8 @@
 import Base
 import CLinux
-import Glibc
-import Synchronization
+import EventLoops
 import TestKit
 import Testing
-
-@testable import EventLoops
 
 @Suite("Turns, timers, mail and groups")
 struct LoopTests {
@@ -273,15 +270,14 @@ struct LoopTests {
         let held = try BoundListener(.loopback, copies: 1)
         defer { held.close() }
         var options = ListenerOptions(
-            address: .ip(PeerAddress(ipv4: 0x0808_0808, port: held.port)))
+            address: .ip(PeerAddress(IPAddress(v4: 0x0808_0808), port: held.port)))
         options.backlog = 1
         #expect(throws: LoopError.self) { _ = try BoundListener(options, copies: 1) }
     }
 
     @Test("a connection record stays small")
     func recordSize() {
-        #expect(MemoryLayout<ConnectionRecord>.stride <= 96)
-        #expect(MemoryLayout<OutputSegment>.stride <= 48)
+        #expect(EventLoop.recordSize <= 96)
     }
 
     @Test("quotas of control groups are read in both forms")
@@ -299,21 +295,18 @@ struct LoopTests {
         #expect(LoopGroup.defaultWorkerCount >= 1)
     }
 
-    @Test("addresses are written and read as people do")
+    @Test("addresses are written as people do")
     func addressText() {
-        for text in ["127.0.0.1", "10.0.0.255", "::1", "2001:db8::5"] {
-            #expect(PeerAddress(host: text, port: 1883)?.host == text)
-        }
-        #expect(PeerAddress(host: "::1", port: 1883)?.description == "[::1]:1883")
-        #expect(PeerAddress(host: "localhost", port: 1) == nil)
-        #expect(PeerAddress(host: "::ffff:127.0.0.1", port: 1)?.isLoopback == true)
-        #expect(PeerAddress(host: "0.0.0.0", port: 1)?.isWildcard == true)
+        let six = PeerAddress(.v6Loopback, port: 1883)
+        #expect(six.description == "[::1]:1883" && six.isLoopback)
+        #expect(PeerAddress(.v4Loopback, port: 1).description == "127.0.0.1:1")
+        #expect(PeerAddress.unix.ip == nil && PeerAddress.unix.isLoopback)
     }
 }
 
 /// A count per loop that threads share.
 final class Tally: Sendable {
-    let value = Mutex<[Int: UInt64]>([:])
+    let value = Guarded<[Int: UInt64]>([:])
 }
 
 /// In a process of its own: ends it with `code` unless the condition holds.

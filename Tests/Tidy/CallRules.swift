@@ -19,6 +19,7 @@ enum CallRules {
     /// Files that may hold a lock: none of them on the data plane.
     static let lockHolders = [
         "Sources/Base/Diagnostics/Log", "Sources/Base/Threads/", "Sources/Policy/Shell/",
+        "Sources/EventLoops/LoopHandle",
         "Sources/Admin/", "Sources/apus/",
     ]
     /// Where the process may be stopped on purpose.

@@ -40,13 +40,17 @@ static inline void apus_atomic_store_relaxed_u64(uint64_t *target, uint64_t valu
 
 static inline void apus_atomic_fence(void) { atomic_thread_fence(memory_order_seq_cst); }
 
-// The two sides of going to sleep: see WakeFlag in EventLoops. Sequentially consistent.
+// The two sides of going to sleep: see LoopHandle in EventLoops. Sequentially consistent.
 static inline uint32_t apus_atomic_exchange_u32(uint32_t *target, uint32_t value) {
     return atomic_exchange_explicit((_Atomic uint32_t *)target, value, memory_order_seq_cst);
 }
 
 static inline uint32_t apus_atomic_load_u32(const uint32_t *target) {
     return atomic_load_explicit((const _Atomic uint32_t *)target, memory_order_seq_cst);
+}
+
+static inline uint32_t apus_atomic_or_u32(uint32_t *target, uint32_t value) {
+    return atomic_fetch_or_explicit((_Atomic uint32_t *)target, value, memory_order_seq_cst);
 }
 
 #include "CLinuxSystem.h"

@@ -5,9 +5,17 @@
 // the reading of its errno. No decisions here.
 
 #include <stddef.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 // One ready descriptor: what epoll_wait reports, without its packed union.
 struct apus_ready {

@@ -1,102 +1,4 @@
 import Base
-import CLinux
-import Synchronization
-
-/// What threads share of one loop: how to wake it, what outside threads want of it.
-///
-/// The handle that others keep. Lives until the last of them lets go; its loop may end before.
-package final class LoopHandle: Sendable {
-    /// Mail from outside: a length and the bytes, one after the other. Limit: `outsideMax`.
-    private let inbox = Mutex<[[UInt8]]>([])
-    private let outsideBytes = Atomic<Int>(0)
-    private let wishes = Atomic<UInt32>(0)
-    /// 1 while the loop sleeps or is about to.
-    private let sleeping = Atomic<UInt32>(0)
-    private let descriptor: Int32
-    package let worker: WorkerIndex
-
-    /// Bytes of mail from outside that may wait for the loop.
-    package static let outsideMax = 64 * 1024 * 1024
-
-    struct Wishes: OptionSet {
-        var rawValue: UInt32
-        static let drain = Wishes(rawValue: 1)
-        static let stop = Wishes(rawValue: 2)
-        static let mail = Wishes(rawValue: 4)
-    }
-
-    init(worker: WorkerIndex) throws(LoopError) {
-        self.worker = worker
-        descriptor = apus_eventfd()
-        if descriptor < 0 {
-            throw .cannotStart(reason: "eventfd: " + System.describe(-descriptor))
-        }
-    }
-
-    deinit { System.close(descriptor) }
-
-    // MARK: Any thread
-
-    /// Hands the loop one block of mail, from `WorkerIndex.outside`. False if too much waits.
-    package func post(_ bytes: [UInt8]) -> Bool {
-        let before = outsideBytes.add(bytes.count, ordering: .relaxed).oldValue
-        guard before + bytes.count <= Self.outsideMax else {
-            outsideBytes.subtract(bytes.count, ordering: .relaxed)
-            return false
-        }
-        inbox.withLock { $0.append(bytes) }
-        wish(.mail)
-        return true
-    }
-
-    /// Asks the loop to stop accepting and to tell its handler.
-    package func requestDrain() { wish(.drain) }
-
-    /// Asks the loop to end: every connection is closed.
-    package func requestStop() { wish(.stop) }
-
-    private func wish(_ wish: Wishes) {
-        wishes.bitwiseOr(wish.rawValue, ordering: .sequentiallyConsistent)
-        _ = wake()
-    }
-
-    /// Wakes the loop if it sleeps; true if it took a system call.
-    @discardableResult
-    func wake() -> Bool {
-        guard sleeping.load(ordering: .sequentiallyConsistent) == 1,
-            sleeping.exchange(0, ordering: .sequentiallyConsistent) == 1
-        else { return false }
-        System.signal(descriptor)
-        return true
-    }
-
-    // MARK: The loop's thread
-
-    var wakeDescriptor: Int32 { descriptor }
-
-    /// From now on others wake the loop: it looks once more for work after this, then sleeps.
-    func prepareToSleep() { sleeping.store(1, ordering: .sequentiallyConsistent) }
-
-    func endSleep() { sleeping.store(0, ordering: .relaxed) }
-
-    var hasWishes: Bool { wishes.load(ordering: .sequentiallyConsistent) != 0 }
-
-    func takeWishes() -> Wishes {
-        guard wishes.load(ordering: .relaxed) != 0 else { return [] }
-        return Wishes(rawValue: wishes.exchange(0, ordering: .acquiring))
-    }
-
-    func takeMail() -> [[UInt8]] {
-        let mail = inbox.withLock { inbox in
-            let mail = inbox
-            inbox = []
-            return mail
-        }
-        let count = mail.reduce(0) { $0 + $1.count }
-        outsideBytes.subtract(count, ordering: .relaxed)
-        return mail
-    }
-}
 
 /// The rings between the loops of a group: one per ordered pair, a loop with itself included.
 ///
@@ -104,12 +6,12 @@ package final class LoopHandle: Sendable {
 ///  ring[from * W + to]:  block -> block -> ...      block: | count 8 | capacity 8 | mail ... |
 /// ```
 /// A block belongs to whoever popped it. Made before the loops, freed after they have ended.
-final class MailFabric: Sendable {
-    let workers: Int
-    let handles: [LoopHandle]
+package final class MailFabric: Sendable {
+    package let workers: Int
+    package let handles: [LoopHandle]
     private let rings: [SPSCRing]
 
-    init(workers: Int, ringCapacity: Int) throws(LoopError) {
+    package init(workers: Int, ringCapacity: Int) throws(LoopError) {
         self.workers = workers
         var handles: [LoopHandle] = []
         for worker in 0..<workers {
