@@ -49,7 +49,8 @@ for name in "$copy/one/"*.name; do
     touch "$base.new"
     cp "$file" "$copy/original"
     if ! perl -0777 -e '
-        my ($file, $old, $new) = map { local (@ARGV, $/) = $_; <> } @ARGV;
+        my ($file, $old, $new) = map { open my $in, "<", $_ or die; local $/; <$in> // "" } @ARGV;
+        s{\n\z}{} for $old, $new;
         my $count = () = $file =~ /\Q$old\E/g;
         exit 1 if $count != 1;
         $file =~ s/\Q$old\E/$new/;
