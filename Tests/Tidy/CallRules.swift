@@ -92,7 +92,7 @@ enum CallRules {
                 remedy: "use a timer of the loop; in tests wait for the event itself, with a bound")
         }
 
-    static let all: [Rule] = [banned, unseededRandom]
+    static let all: [Rule] = [banned, unseededRandom, unchecked]
 
     static let banned = Rule.perFile(
         "no banned call", where: { $0.isSwift && ($0.isInSources || $0.isInTests) }
@@ -140,6 +140,22 @@ enum CallRules {
                 && !randomReaders.contains(where: file.path.hasPrefix)
         }.map {
             file.violation($0 + 1, "draws from the system's randomness", "pass a source: using: &…")
+        }
+    }
+
+    /// What the compiler is told to believe about threads is explained where it is told.
+    static let unchecked = Rule.perFile(
+        "unchecked sharing is explained", where: { $0.isSwift && $0.isInSources }
+    ) { file in
+        let claims = ["@unchecked Sendable", "nonisolated(unsafe)", "@unsafe"]
+        return file.code.indices.filter { index in
+            guard claims.contains(where: file.code[index].contains) else { return false }
+            let place = max(0, index - 3)...index
+            return !place.contains { file.lines[$0].contains("//") }
+        }.map {
+            file.violation(
+                $0 + 1, "tells the compiler to trust it about threads without saying why",
+                "write above it which thread touches it when, or what makes that safe")
         }
     }
 }

@@ -1,6 +1,6 @@
 /// What stands at the top of the repository, and words that stand nowhere in it.
 enum ContentRules {
-    static let all: [Rule] = [topLevel, marks, words]
+    static let all: [Rule] = [topLevel, marks, words, paths]
 
     static let allowedTopLevel: Set<String> = [
         "Package.swift", "Sources", "CShims", "Tests", "Perf", "README.md", "Makefile", "LICENSE",
@@ -41,5 +41,28 @@ enum ContentRules {
                 file.violation(index + 1, "says \($0)", "leave out where and by whom it was made")
             }
         }
+    }
+
+    /// Paths in back quotes with a file name at their end, such as `Docs/DECISIONS.md`.
+    static let paths = Rule(name: "pages name files that exist") { repository in
+        let known = Set(repository.files.map(\.path))
+        let tops = allowedTopLevel.filter { !$0.contains(".") }
+        return repository.files.filter { $0.path.hasSuffix(".md") }.flatMap { page in
+            page.lines.enumerated().flatMap { index, line -> [Violation] in
+                quoted(line).filter { path in
+                    let parts = path.split(separator: "/")
+                    return parts.count > 1 && tops.contains(String(parts[0]))
+                        && parts[parts.count - 1].contains(".") && !path.contains("*")
+                        && !known.contains(path)
+                }.map {
+                    page.violation(index + 1, "names \($0), which does not exist", "mend the name")
+                }
+            }
+        }
+    }
+
+    private static func quoted(_ line: String) -> [String] {
+        let parts = line.split(separator: "`", omittingEmptySubsequences: false)
+        return parts.indices.filter { $0 % 2 == 1 }.map { String(parts[$0]) }
     }
 }

@@ -127,6 +127,10 @@ struct RuleTests {
             rule: CallRules.unseededRandom, path: "Sources/KV/Core/A.swift",
             bad: "let x = Int.random(in: 0..<3)",
             good: "let x = Int.random(in: 0..<3, using: &random)"),
+        RuleSample(
+            rule: CallRules.unchecked, path: "Sources/Base/A.swift",
+            bad: "\n\nfinal class A: @unchecked Sendable {",
+            good: "/// Touched by its loop alone.\nfinal class A: @unchecked Sendable {", line: 3),
     ]
 
     private static let names = [
@@ -173,6 +177,10 @@ struct RuleTests {
         RuleSample(
             rule: ContentRules.words, path: "Docs/A.md",
             bad: "see " + ContentRules.foreign[0] + "x", good: "see network/x"),
+        RuleSample(
+            rule: ContentRules.paths, path: "Docs/A.md",
+            bad: "see `Docs/B.md` and `Docs/A.md`",
+            good: "see `Docs/A.md`, `Docs`, `Sources/KV/*.swift`, `a/b.c` and Docs/C.md"),
     ]
 
     private static let colours = "enum Colour {\n    case red\n    case green(Int), blue\n}\n"
