@@ -9,6 +9,20 @@ let strict = Context.environment["APUS_STRICT"] == "1"
 
 let swiftSettings: [SwiftSetting] =
     [.swiftLanguageMode(.v6)] + (strict ? [.treatAllWarnings(as: .error)] : [])
+
+// APUS_CMO=1 makes `package` functions inlinable across modules in release builds. Without it the
+// compiler (6.3) inlines only `public @inlinable` ones: decoding a PUBLISH takes 33 ns instead of
+// 22, encoding a PUBACK 2.5 instead of 0.4.
+let crossModule: [SwiftSetting] =
+    Context.environment["APUS_CMO"] == "1"
+    ? [
+        .unsafeFlags(
+            [
+                "-enable-library-evolution", "-no-verify-emitted-module-interface",
+                "-no-emit-module-separately-wmo", "-Xfrontend", "-package-cmo", "-Xfrontend",
+                "-allow-non-resilient-access",
+            ], .when(configuration: .release))
+    ] : []
 let cSettings: [CSetting] =
     [.enableWarning("all"), .enableWarning("extra")]
     + (strict ? [.treatAllWarnings(as: .error)] : [])
@@ -44,6 +58,7 @@ var products: [Product] = []
 var targets: [Target] = [
     cShim("CLinux", links: ["uring"]),
     cShim("COpenSSL", links: ["ssl", "crypto"]),
+    cShim("CMallocCount"),
 
     module("Base", ["CLinux", "COpenSSL"]),
     module("MQTT", ["Base"]),
@@ -74,7 +89,7 @@ var targets: [Target] = [
     tests("TestKitTests", ["TestKit"]),
     tests("Tidy", []),
     tool("fuzz", path: "Tests/Fuzz", ["Base", "MQTT", "WebSocket", "TestKit"]),
-    tool("perf", path: "Perf", ["Base", "MQTT", "TestKit"]),
+    tool("perf", path: "Perf", ["Base", "MQTT", "TestKit", "CMallocCount"]),
 ]
 
 if !coreOnly {

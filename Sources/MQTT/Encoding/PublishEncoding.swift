@@ -3,9 +3,9 @@ import Base
 /// The plan of one outgoing PUBLISH: exact sizes first, then bytes straight into reserved memory.
 ///
 /// ```
-///  fixed header | topic or 0x0000 | packet id (QoS > 0) | MQTT 5: length, properties | payload
-///                                                         properties: expiry, alias, subscription
-///                                                         identifiers, then the forwarded bytes
+///  fixed header | topic, or 0x0000 | packet id, if QoS > 0 | MQTT 5: property length | ...
+///
+///  ... expiry | alias | subscription identifiers | forwarded bytes | payload
 /// ```
 /// A value on the stack; holds no bytes. The caller gives the same parts to `write` whose sizes it
 /// gave to `init`. Header and payload are written apart, so that a large payload can be sent by
@@ -63,8 +63,8 @@ package struct PublishEncoding: Sendable {
         totalSize = 1 &+ VariableByteInteger.size(of: remaining) &+ remaining
     }
 
-    /// Writes `headerSize` bytes. `topic` has its two length bytes in front and `topicSize` bytes
-    /// in all; `forwarded` has at least the size given to `init`.
+    /// Writes `headerSize` bytes. `topic` has its two length bytes in front, `topicSize` bytes in
+    /// all; `forwarded` has at least the size given to `init`.
     @inlinable
     package func writeHeader(
         to place: UnsafeMutableRawPointer, topic: UnsafeRawBufferPointer,

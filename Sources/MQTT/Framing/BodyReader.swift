@@ -5,37 +5,37 @@ import Base
 ///
 /// Holds positions only. `end` never lies behind the buffer, so bytes before it may be loaded
 /// without a second check.
-struct BodyReader {
-    var offset: Int
+package struct BodyReader {
+    @usableFromInline var offset: Int
     /// One past the last byte that may be read.
-    var end: Int
+    @usableFromInline var end: Int
     /// What texts must not contain.
-    let textOptions: TextScan.Options
+    @usableFromInline let textOptions: TextScan.Options
 
-    @inline(__always)
+    @inlinable @inline(__always)
     init(_ body: ByteRange, _ bytes: RawSpan, _ options: DecodeOptions) {
         offset = Int(body.offset)
         end = min(body.end, bytes.byteCount)
-        textOptions = options.rejectsControlCharacters ? [.null, .controlCharacters] : .null
+        textOptions = options.rejectsControlCharacters ? .text.strict : .text
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     var remaining: Int { end &- offset }
-    @inline(__always)
+    @inlinable @inline(__always)
     var isAtEnd: Bool { offset >= end }
 
     /// Everything that was not read yet.
-    @inline(__always)
+    @inlinable @inline(__always)
     var rest: ByteRange { ByteRange(offset: offset, count: max(0, end &- offset)) }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     mutating func readUInt8(_ bytes: RawSpan) throws(DecodeFault) -> UInt8 {
         guard offset < end else { throw .truncated }
         defer { offset &+= 1 }
         return bytes.unsafeLoad(fromUncheckedByteOffset: offset, as: UInt8.self)
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     mutating func readUInt16(_ bytes: RawSpan) throws(DecodeFault) -> UInt16 {
         guard end &- offset >= 2 else { throw .truncated }
         defer { offset &+= 2 }
@@ -44,7 +44,7 @@ struct BodyReader {
                 fromUncheckedByteOffset: offset, as: UInt16.self))
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     mutating func readUInt32(_ bytes: RawSpan) throws(DecodeFault) -> UInt32 {
         guard end &- offset >= 4 else { throw .truncated }
         defer { offset &+= 4 }
@@ -53,7 +53,7 @@ struct BodyReader {
                 fromUncheckedByteOffset: offset, as: UInt32.self))
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     mutating func take(_ count: Int) throws(DecodeFault) -> ByteRange {
         guard end &- offset >= count else { throw .truncated }
         defer { offset &+= count }
@@ -61,13 +61,13 @@ struct BodyReader {
     }
 
     /// Bytes behind a 16-bit length.
-    @inline(__always)
+    @inlinable @inline(__always)
     mutating func takeBinary(_ bytes: RawSpan) throws(DecodeFault) -> ByteRange {
         try take(Int(readUInt16(bytes)))
     }
 
     /// A UTF-8 encoded string, checked.
-    @inline(__always)
+    @inlinable @inline(__always)
     mutating func takeText(_ bytes: RawSpan) throws(DecodeFault) -> ByteRange {
         let text = try takeBinary(bytes)
         try Self.accept(TextScan.check(bytes, text, textOptions), wildcard: .topicWildcard)
@@ -75,18 +75,18 @@ struct BodyReader {
     }
 
     /// A topic name, checked as text and for wildcards; `wildcard` is the fault of the latter.
-    @inline(__always)
+    @inlinable @inline(__always)
     mutating func takeTopicName(
         _ bytes: RawSpan, wildcard: DecodeFault
     ) throws(DecodeFault) -> ByteRange {
         let topic = try takeBinary(bytes)
-        let verdict = TextScan.check(bytes, topic, textOptions.union(.wildcards))
+        let verdict = TextScan.check(bytes, topic, textOptions.withoutWildcards)
         try Self.accept(verdict, wildcard: wildcard)
         return topic
     }
 
-    @inline(__always)
-    private static func accept(
+    @inlinable @inline(__always)
+    static func accept(
         _ verdict: TextScan.Verdict, wildcard: DecodeFault
     ) throws(DecodeFault) {
         switch verdict {
@@ -98,7 +98,7 @@ struct BodyReader {
         }
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     mutating func readPacketID(_ bytes: RawSpan) throws(DecodeFault) -> UInt16 {
         let packetID = try readUInt16(bytes)
         if packetID == 0 { throw .packetIDZero }
@@ -106,7 +106,20 @@ struct BodyReader {
     }
 
     /// A variable byte integer in its shortest form.
+    @inlinable @inline(__always)
     mutating func readVariable(_ bytes: RawSpan) throws(DecodeFault) -> UInt32 {
+        if offset < end {
+            let byte = bytes.unsafeLoad(fromUncheckedByteOffset: offset, as: UInt8.self)
+            if byte < 128 {
+                offset &+= 1
+                return UInt32(byte)
+            }
+        }
+        return try readLongVariable(bytes)
+    }
+
+    @usableFromInline
+    mutating func readLongVariable(_ bytes: RawSpan) throws(DecodeFault) -> UInt32 {
         var value: UInt32 = 0
         var shift: UInt32 = 0
         while true {
@@ -122,14 +135,14 @@ struct BodyReader {
     }
 
     /// The property block: reads its length and takes it.
-    @inline(__always)
+    @inlinable @inline(__always)
     mutating func takeProperties(_ bytes: RawSpan) throws(DecodeFault) -> ByteRange {
         let length = Int(try readVariable(bytes))
         guard remaining >= length else { throw .propertyLengthOverrun }
         return try take(length)
     }
 
-    @inline(__always)
+    @inlinable @inline(__always)
     func requireEnd() throws(DecodeFault) {
         if offset < end { throw .trailingBytes }
     }

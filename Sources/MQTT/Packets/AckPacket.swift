@@ -9,18 +9,30 @@ package struct AckPacket: Equatable, Sendable {
     /// The whole property block without its length.
     package var properties = ByteRange.empty
 
+    @inlinable
     package init(packetID: UInt16, reasonCode: ReasonCode) {
         self.packetID = packetID
         self.reasonCode = reasonCode
     }
 
+    @inlinable
     package static func decode(
         _ header: FixedHeader, _ bytes: RawSpan, _ options: DecodeOptions
     ) throws(DecodeFault) -> AckPacket {
         try header.check(options.version)
         var reader = BodyReader(header.body, bytes, options)
-        var packet = AckPacket(packetID: try reader.readPacketID(bytes), reasonCode: .success)
+        let packet = AckPacket(packetID: try reader.readPacketID(bytes), reasonCode: .success)
         if reader.isAtEnd { return packet }
+        return try decodeLong(header, bytes, options)
+    }
+
+    /// With a reason code and perhaps properties.
+    @usableFromInline
+    static func decodeLong(
+        _ header: FixedHeader, _ bytes: RawSpan, _ options: DecodeOptions
+    ) throws(DecodeFault) -> AckPacket {
+        var reader = BodyReader(header.body, bytes, options)
+        var packet = AckPacket(packetID: try reader.readPacketID(bytes), reasonCode: .success)
         guard options.version == .v5 else { throw .trailingBytes }
         packet.reasonCode = try reader.readReasonCode(bytes, header.type)
         if reader.isAtEnd { return packet }

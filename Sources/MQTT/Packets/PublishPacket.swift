@@ -48,6 +48,7 @@ package struct PublishPacket: Equatable, Sendable {
 
 extension PublishPacket {
     /// Decodes the body that `header` found in `bytes`.
+    @inlinable
     package static func decode(
         _ header: FixedHeader, _ bytes: RawSpan, _ options: DecodeOptions
     ) throws(DecodeFault) -> PublishPacket {
@@ -71,7 +72,8 @@ extension PublishPacket {
         return packet
     }
 
-    private mutating func readProperties(
+    @usableFromInline
+    mutating func readProperties(
         _ bytes: RawSpan, _ options: DecodeOptions
     ) throws(DecodeFault) {
         var cursor = PropertyCursor(properties, bytes, .publish, options)
@@ -159,6 +161,6 @@ extension PublishPacket {
 
     /// Whether the payload is what the payload format indicator says: UTF-8, if it is 1.
     package func payloadMatchesFormat(_ bytes: RawSpan) -> Bool {
-        payloadFormat != 1 || TextScan.check(bytes, payload, []) == .valid
+        payloadFormat != 1 || TextScan.check(bytes, payload, .payload) == .valid
     }
 }

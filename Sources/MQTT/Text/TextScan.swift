@@ -3,8 +3,8 @@ import Base
 /// Strict UTF-8 in one pass over bytes in place: well-formed, without U+0000, optionally without
 /// topic wildcards, optionally without control characters and non-characters.
 ///
-/// ASCII goes eight bytes at a time; the first byte that is anything else sends the rest through a
-/// byte-wise decoder. Linear, no allocation, no recursion.
+/// Plain ASCII goes eight bytes at a time; any other byte sends the text through a byte-wise
+/// decoder. Linear, no allocation, no recursion.
 package enum TextScan {
     /// What the first objectionable byte was.
     package enum Verdict: UInt8, Sendable {
@@ -16,84 +16,104 @@ package enum TextScan {
     }
 
     /// What is looked for beside ill-formed UTF-8.
-    package struct Options: OptionSet, Sendable {
-        package let rawValue: UInt8
+    package struct Options: Equatable, Sendable {
+        @usableFromInline let bits: UInt8
+
         @inlinable
-        package init(rawValue: UInt8) { self.rawValue = rawValue }
+        init(bits: UInt8) { self.bits = bits }
+
+        /// Nothing: a payload that claims to be UTF-8.
         @inlinable
-        package static var null: Options { Options(rawValue: 1) }
+        package static var payload: Options { Options(bits: 0) }
+        /// U+0000.
         @inlinable
-        package static var wildcards: Options { Options(rawValue: 2) }
+        package static var text: Options { Options(bits: 1) }
+        /// U+0000 and wildcards.
         @inlinable
-        package static var controlCharacters: Options { Options(rawValue: 4) }
+        package static var topicName: Options { Options(bits: 3) }
+
+        /// The same and control characters and non-characters.
+        @inlinable
+        package var strict: Options { Options(bits: bits | 4) }
+        /// The same and wildcards.
+        @inlinable
+        var withoutWildcards: Options { Options(bits: bits | 2) }
+
+        @inlinable
+        var refusesNull: Bool { bits & 1 != 0 }
+        @inlinable
+        var refusesWildcards: Bool { bits & 2 != 0 }
+        @inlinable
+        var refusesControlCharacters: Bool { bits & 4 != 0 }
     }
 
     /// Checks the UTF-8 of a part of `bytes`.
+    @inlinable @inline(__always)
     package static func check(
         _ bytes: RawSpan, _ part: ByteRange, _ options: Options
     ) -> Verdict {
+        isPlain(bytes, part, options) ? .valid : scan(bytes, part, options)
+    }
+
+    /// Whether the part is ASCII without U+0000 and without `+` and `#`: valid whatever is looked
+    /// for, control characters excepted. No early exit, so that it is a straight line of code.
+    @inlinable @inline(__always)
+    static func isPlain(_ bytes: RawSpan, _ part: ByteRange, _ options: Options) -> Bool {
+        let start = Int(part.offset)
+        let end = part.end
+        guard end <= bytes.byteCount, !options.refusesControlCharacters else { return false }
+        guard part.count >= 8 else { return isPlainShort(bytes, start, Int(part.count)) }
+        var plain: UInt64 = 0x8080_8080_8080_8080
+        var offset = start
+        while offset &+ 8 < end {
+            plain &= plainBytes(
+                bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt64.self))
+            offset &+= 8
+        }
+        // The last eight bytes, some of them perhaps a second time.
+        plain &= plainBytes(
+            bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: end &- 8, as: UInt64.self))
+        return plain == 0x8080_8080_8080_8080
+    }
+
+    /// Up to seven bytes as one word that repeats some of them: repeating changes no verdict.
+    @inlinable @inline(__always)
+    static func isPlainShort(_ bytes: RawSpan, _ start: Int, _ count: Int) -> Bool {
+        var word: UInt64 = 0x6161_6161_6161_6161
+        if count >= 4 {
+            let low = bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: start, as: UInt32.self)
+            let high = bytes.unsafeLoadUnaligned(
+                fromUncheckedByteOffset: start &+ count &- 4, as: UInt32.self)
+            word = UInt64(low) | UInt64(high) &<< 32
+        } else if count > 0 {
+            let first = bytes.unsafeLoad(fromUncheckedByteOffset: start, as: UInt8.self)
+            let middle = bytes.unsafeLoad(
+                fromUncheckedByteOffset: start &+ count / 2, as: UInt8.self)
+            let last = bytes.unsafeLoad(
+                fromUncheckedByteOffset: start &+ count &- 1, as: UInt8.self)
+            word = word &<< 24 | UInt64(first) | UInt64(middle) &<< 8 | UInt64(last) &<< 16
+        }
+        return plainBytes(word) == 0x8080_8080_8080_8080
+    }
+
+    /// The top bit of each of eight bytes: set if the byte is plain. Exact while no byte below it
+    /// has its top bit set; a byte that has it clears its own, which is enough.
+    ///
+    /// Adding 0x7F sets the top bit of every ASCII byte but 0, and `+` and `#` differ only in bit
+    /// 3, so that one comparison finds both.
+    @inlinable @inline(__always)
+    static func plainBytes(_ word: UInt64) -> UInt64 {
+        let wildcard = (word | 0x0808_0808_0808_0808) ^ 0x2B2B_2B2B_2B2B_2B2B
+        return (word &+ 0x7F7F_7F7F_7F7F_7F7F) & (wildcard &+ 0x7F7F_7F7F_7F7F_7F7F) & ~word
+            & 0x8080_8080_8080_8080
+    }
+
+    /// The byte-wise decoder.
+    @usableFromInline
+    static func scan(_ bytes: RawSpan, _ part: ByteRange, _ options: Options) -> Verdict {
         var offset = Int(part.offset)
         let end = part.end
         guard end <= bytes.byteCount else { return .illFormed }
-        if !options.contains(.controlCharacters) {
-            let wildcards = options.contains(.wildcards)
-            while end &- offset >= 8 {
-                let word = bytes.unsafeLoadUnaligned(
-                    fromUncheckedByteOffset: offset, as: UInt64.self)
-                if isSuspect(word, wildcards: wildcards) { break }
-                offset &+= 8
-            }
-            let rest = end &- offset
-            if rest == 0 { return .valid }
-            if rest < 8, let word = tail(bytes, offset: offset, count: rest),
-                !isSuspect(word, wildcards: wildcards)
-            {
-                return .valid
-            }
-        }
-        return scan(bytes, from: offset, to: end, options)
-    }
-
-    /// The last four to seven bytes, or two to three, as one word that repeats some of them; nil
-    /// for a single byte. Repeating a byte changes no verdict.
-    @inline(__always)
-    private static func tail(_ bytes: RawSpan, offset: Int, count: Int) -> UInt64? {
-        if count >= 4 {
-            let low = bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt32.self)
-            let high = bytes.unsafeLoadUnaligned(
-                fromUncheckedByteOffset: offset &+ count &- 4, as: UInt32.self)
-            return UInt64(low) | UInt64(high) &<< 32
-        }
-        guard count >= 2 else { return nil }
-        let low = bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt16.self)
-        let high = bytes.unsafeLoadUnaligned(
-            fromUncheckedByteOffset: offset &+ count &- 2, as: UInt16.self)
-        let half = UInt64(low) | UInt64(high) &<< 16
-        return half | half &<< 32
-    }
-
-    /// Whether one of eight bytes is not ASCII, is zero, or is `+` or `#`.
-    @inline(__always)
-    private static func isSuspect(_ word: UInt64, wildcards: Bool) -> Bool {
-        var found = word | zeroBytes(word)
-        if wildcards {
-            found |= zeroBytes(word ^ 0x2B2B_2B2B_2B2B_2B2B)
-            found |= zeroBytes(word ^ 0x2323_2323_2323_2323)
-        }
-        return found & 0x8080_8080_8080_8080 != 0
-    }
-
-    /// The top bit of some byte is set if and only if some byte of `word` is zero.
-    @inline(__always)
-    private static func zeroBytes(_ word: UInt64) -> UInt64 {
-        (word &- 0x0101_0101_0101_0101) & ~word & 0x8080_8080_8080_8080
-    }
-
-    /// The byte-wise decoder. `offset` is at the start of a character.
-    private static func scan(
-        _ bytes: RawSpan, from start: Int, to end: Int, _ options: Options
-    ) -> Verdict {
-        var offset = start
         while offset < end {
             let first = bytes.unsafeLoad(fromUncheckedByteOffset: offset, as: UInt8.self)
             if first < 0x80 {
@@ -112,7 +132,7 @@ package enum TextScan {
                 scalar = scalar &<< 6 | UInt32(next & 0x3F)
             }
             guard isWellFormed(scalar, size: size) else { return .illFormed }
-            if options.contains(.controlCharacters), isDisallowed(scalar) {
+            if options.refusesControlCharacters, isDisallowed(scalar) {
                 return .controlCharacter
             }
             offset &+= size
@@ -122,9 +142,9 @@ package enum TextScan {
 
     @inline(__always)
     private static func checkASCII(_ byte: UInt8, _ options: Options) -> Verdict {
-        if byte == 0 { return options.contains(.null) ? .null : .valid }
-        if options.contains(.wildcards), byte == 0x2B || byte == 0x23 { return .wildcard }
-        if options.contains(.controlCharacters), byte < 0x20 || byte == 0x7F {
+        if byte == 0 { return options.refusesNull ? .null : .valid }
+        if options.refusesWildcards, byte == 0x2B || byte == 0x23 { return .wildcard }
+        if options.refusesControlCharacters, byte < 0x20 || byte == 0x7F {
             return .controlCharacter
         }
         return .valid

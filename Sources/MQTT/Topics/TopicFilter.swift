@@ -30,7 +30,7 @@ package struct TopicFilter: Equatable, Sendable {
     ) throws(TopicFault) -> TopicFilter {
         guard !part.isEmpty else { throw .empty }
         guard part.count <= limits.lengthMax else { throw .tooLong }
-        guard TextScan.check(bytes, part, .null) == .valid else { throw .notText }
+        guard TextScan.check(bytes, part, .text) == .valid else { throw .notText }
         var result = TopicFilter(
             share: .none, group: .empty, filter: part, levelCount: 0, hasWildcard: false,
             hasMultiLevel: false)

@@ -8,7 +8,7 @@ package enum TopicName {
     ) throws(TopicFault) {
         guard !part.isEmpty else { throw .empty }
         guard part.count <= limits.lengthMax else { throw .tooLong }
-        switch TextScan.check(bytes, part, [.null, .wildcards]) {
+        switch TextScan.check(bytes, part, .topicName) {
         case .valid: break
         case .wildcard: throw .wildcardInName
         case .illFormed, .null, .controlCharacter: throw .notText
