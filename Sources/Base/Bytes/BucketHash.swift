@@ -3,6 +3,7 @@
 /// Part of the stored format: it never changes within a format version and has no seed. Tables in
 /// memory use `TableHash` instead, which an attacker cannot predict.
 /// Source: the xxHash specification (XXH64), https://github.com/Cyan4973/xxHash, doc.
+@usableFromInline
 package enum BucketHash {
     @usableFromInline static let prime1: UInt64 = 0x9E37_79B1_85EB_CA87
     @usableFromInline static let prime2: UInt64 = 0xC2B2_AE3D_27D4_EB4F

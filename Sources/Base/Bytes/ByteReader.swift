@@ -1,12 +1,16 @@
 /// The bytes did not have the shape that was asked for. Callers translate it to their own fault.
+@usableFromInline
 package struct ByteShortage: Error, Equatable {
     @inlinable
     package init() {}
 }
 
 /// Part of a buffer by position, so that a decoded value refers to bytes without holding them.
+@usableFromInline
 package struct ByteRange: Equatable, Sendable {
+    @usableFromInline
     package var offset: UInt32
+    @usableFromInline
     package var count: UInt32
 
     @inlinable
@@ -15,6 +19,7 @@ package struct ByteRange: Equatable, Sendable {
         self.count = UInt32(truncatingIfNeeded: count)
     }
 
+    @usableFromInline
     package static let empty = ByteRange(offset: 0, count: 0)
 
     @inlinable
@@ -29,10 +34,13 @@ package struct ByteRange: Equatable, Sendable {
 ///
 /// Holds only the position; the bytes are passed to each call, so the cursor has no lifetime of
 /// its own and can live in any struct.
+@usableFromInline
 package struct ByteReader: Sendable {
     /// Position of the next byte to read.
+    @usableFromInline
     package var offset: Int
     /// One past the last byte that may be read.
+    @usableFromInline
     package var end: Int
 
     @inlinable
@@ -107,16 +115,19 @@ package struct ByteReader: Sendable {
 
 extension RawSpan {
     /// A copy of a part, for values that outlive the buffer.
+    @usableFromInline
     package func array(_ part: ByteRange) -> [UInt8] {
         extracting(part.range).array
     }
 
     /// A copy of all bytes.
+    @usableFromInline
     package var array: [UInt8] {
         withUnsafeBytes { [UInt8]($0) }
     }
 
     /// A string of a part; invalid UTF-8 is repaired, so check first where it matters.
+    @usableFromInline
     package func string(_ part: ByteRange) -> String {
         extracting(part.range).withUnsafeBytes { String(decoding: $0, as: UTF8.self) }
     }

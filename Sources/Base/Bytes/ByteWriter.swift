@@ -2,6 +2,7 @@
 ///
 /// Not copyable: one owner, freed with it. `removeAll` keeps the memory, so a writer that is
 /// reused for every message allocates only while it grows.
+@usableFromInline
 package struct ByteWriter: ~Copyable {
     @usableFromInline
     var base: UnsafeMutableRawPointer
@@ -33,6 +34,7 @@ package struct ByteWriter: ~Copyable {
     }
 
     /// A copy of the bytes written so far.
+    @usableFromInline
     package var array: [UInt8] { [UInt8](bytes) }
 
     /// Calls `body` with the bytes as a checked span.
@@ -102,6 +104,7 @@ package struct ByteWriter: ~Copyable {
     }
 
     /// Appends the UTF-8 bytes of a string.
+    @usableFromInline
     package mutating func append(utf8 string: String) {
         var string = string
         string.withUTF8 { append(UnsafeRawBufferPointer($0)) }

@@ -9,10 +9,13 @@
 /// consumption is from the front only. So plain bytes that stay (the start of a packet) are moved
 /// up to the raw ones, but only when the gap has become large against them: the moving then costs
 /// a bounded factor over the bytes received, however small the pieces are.
+@usableFromInline
 package struct PlainWindow: Equatable, Sendable {
     /// Plain bytes at the front of the buffer.
+    @usableFromInline
     package var plain: UInt32 = 0
     /// Dropped bytes behind them.
+    @usableFromInline
     package var gap: UInt32 = 0
 
     @inlinable
@@ -24,6 +27,7 @@ package struct PlainWindow: Equatable, Sendable {
 
     /// Most bytes a buffer can have in use for `plain` plain and `raw` raw bytes: what a
     /// connection must be allowed to keep.
+    @usableFromInline
     package static func keptBytesMax(plain: Int, raw: Int) -> Int { plain + plain / 4 + raw }
 
     /// `count` more bytes are plain, moved from raw bytes of which `dropped` more were left out.

@@ -2,10 +2,12 @@
 ///
 /// The key comes from the system (from the simulator in tests), so that nobody outside can choose
 /// colliding topics or client ids. Never stored: see `BucketHash` for what is.
+@usableFromInline
 package struct TableHash: Sendable {
     /// Two secret words; odd, so that multiplication loses nothing.
     @usableFromInline let key: (UInt64, UInt64)
 
+    @usableFromInline
     package init(seed: UInt64) {
         var random = SeededRandom(seed: seed)
         key = (random.next() | 1, random.next() | 1)

@@ -1,5 +1,7 @@
 /// A node of the cluster: one process with its data. Outlives restarts and addresses.
+@usableFromInline
 package struct NodeID: Hashable, Comparable, Sendable {
+    @usableFromInline
     package var rawValue: UInt64
     @inlinable
     package init(_ rawValue: UInt64) { self.rawValue = rawValue }
@@ -8,7 +10,9 @@ package struct NodeID: Hashable, Comparable, Sendable {
 }
 
 /// A worker loop of one node: one thread, one core.
+@usableFromInline
 package struct WorkerIndex: Hashable, Comparable, Sendable {
+    @usableFromInline
     package var rawValue: UInt16
     @inlinable
     package init(_ rawValue: UInt16) { self.rawValue = rawValue }
@@ -19,8 +23,11 @@ package struct WorkerIndex: Hashable, Comparable, Sendable {
 }
 
 /// Where something lives: a worker of a node. Receivers are grouped by place, never by subscriber.
+@usableFromInline
 package struct Place: Hashable, Sendable {
+    @usableFromInline
     package var node: NodeID
+    @usableFromInline
     package var worker: WorkerIndex
     @inlinable
     package init(node: NodeID, worker: WorkerIndex) {
@@ -31,7 +38,9 @@ package struct Place: Hashable, Sendable {
 
 /// A fencing number of a node's life: routes and ownership carry it, and are void once it is
 /// fenced. Rises with every start of the node. 1 on a node that was never fenced.
+@usableFromInline
 package struct LivenessEpoch: Hashable, Comparable, Sendable {
+    @usableFromInline
     package var rawValue: UInt64
     @inlinable
     package init(_ rawValue: UInt64) { self.rawValue = rawValue }
@@ -42,10 +51,13 @@ package struct LivenessEpoch: Hashable, Comparable, Sendable {
 }
 
 /// A fencing number of a client id's owner: rises with every connection that takes it.
+@usableFromInline
 package struct OwnerEpoch: Hashable, Comparable, Sendable {
+    @usableFromInline
     package var rawValue: UInt64
     @inlinable
     package init(_ rawValue: UInt64) { self.rawValue = rawValue }
+    @usableFromInline
     package static let none = OwnerEpoch(0)
     @inlinable
     package static func < (left: OwnerEpoch, right: OwnerEpoch) -> Bool {
@@ -54,6 +66,7 @@ package struct OwnerEpoch: Hashable, Comparable, Sendable {
 }
 
 /// The four stores, each a sorted key space cut into ranges.
+@usableFromInline
 package enum StoreKind: UInt8, CaseIterable, Sendable {
     case dist = 1
     case inbox = 2
@@ -62,8 +75,11 @@ package enum StoreKind: UInt8, CaseIterable, Sendable {
 }
 
 /// A range: one replicated part of a store's key space. Never reused.
+@usableFromInline
 package struct RangeID: Hashable, Comparable, Sendable {
+    @usableFromInline
     package var store: StoreKind
+    @usableFromInline
     package var number: UInt64
     @inlinable
     package init(store: StoreKind, number: UInt64) {

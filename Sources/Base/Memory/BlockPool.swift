@@ -7,6 +7,7 @@
 /// A block is address and capacity; the capacity alone tells its class. Any pool may take back
 /// any block, since each is its own allocation: blocks of mail are taken from one loop's pool and
 /// given to another's. Limit: `keepMax` bytes kept per class; the rest goes back to malloc.
+@usableFromInline
 package struct BlockPool: ~Copyable {
     /// One class: the first free block, and how many there are.
     @usableFromInline struct FreeList {
@@ -16,6 +17,7 @@ package struct BlockPool: ~Copyable {
 
     @usableFromInline static var classCount: Int { 5 }
     /// The largest capacity that is kept for reuse.
+    @usableFromInline
     package static let pooledCapacityMax = 256 * 1024
 
     @usableFromInline let lists: UnsafeMutablePointer<FreeList>
@@ -30,6 +32,7 @@ package struct BlockPool: ~Copyable {
     package var bytesKept: Int { bytesKeptStorage }
     @usableFromInline var bytesKeptStorage: Int
 
+    @usableFromInline
     package init(keepMax: Int = 4 * 1024 * 1024) {
         self.keepMax = keepMax
         lists = .allocate(capacity: Self.classCount)

@@ -8,6 +8,7 @@ import CLinux
 /// A plain handle of one word, so that it lies in arena records and mail without reference
 /// counting by the compiler. Whoever stores it retains; whoever lets go releases; the last release
 /// frees. Written only between `allocate` and the first hand-over.
+@usableFromInline
 package struct SharedBlock: @unchecked Sendable {
     @usableFromInline let base: UnsafeMutableRawPointer
 
@@ -69,6 +70,7 @@ package struct SharedBlock: @unchecked Sendable {
     }
 
     /// References now: for tests and diagnostics, since it may change at once.
+    @usableFromInline
     package var references: Int { Int(apus_atomic_load_u32(counter)) }
 
     @usableFromInline

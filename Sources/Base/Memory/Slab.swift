@@ -6,6 +6,7 @@
 /// ```
 /// Owned by one loop. A cell's generation, if stale references can exist, is the element's own
 /// field. Limit: 2^31 cells; the caller bounds the number by a named limit of its own.
+@usableFromInline
 package struct Slab<Element: ~Copyable>: ~Copyable {
     @usableFromInline static var chunkShift: Int { 8 }
     @usableFromInline static var chunkSize: Int { 1 << chunkShift }
@@ -42,6 +43,7 @@ package struct Slab<Element: ~Copyable>: ~Copyable {
     }
 
     /// Bytes held, in use or not.
+    @usableFromInline
     package var byteCount: Int { chunkCount * Self.chunkSize * Self.stride }
 
     @inlinable

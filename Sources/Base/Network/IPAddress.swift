@@ -2,8 +2,11 @@
 ///
 /// So a dual-stack socket and an IPv4 socket give equal values for the same peer, and one set of
 /// rules serves both.
+@usableFromInline
 package struct IPAddress: Hashable, Sendable {
+    @usableFromInline
     package let high: UInt64
+    @usableFromInline
     package let low: UInt64
 
     @inlinable
@@ -26,13 +29,16 @@ package struct IPAddress: Hashable, Sendable {
     @inlinable
     package var v4: UInt32 { UInt32(truncatingIfNeeded: low) }
 
+    @usableFromInline
     package static let v4Loopback = IPAddress(v4: 0x7F00_0001)
+    @usableFromInline
     package static let v6Loopback = IPAddress(high: 0, low: 1)
 
     @inlinable
     package var isLoopback: Bool { isV4 ? v4 &>> 24 == 127 : self == .v6Loopback }
 
     /// The address with all bits behind the first `count` of 128 cleared.
+    @usableFromInline
     package func prefix(_ count: Int) -> IPAddress {
         func mask(_ bits: Int) -> UInt64 {
             bits <= 0 ? 0 : ~UInt64(0) << UInt64(64 - min(bits, 64))
@@ -44,6 +50,7 @@ package struct IPAddress: Hashable, Sendable {
 extension IPAddress {
     /// Reads an address as people and proxies write it; nil for anything unusual: leading zeros
     /// (octal to some readers), zones, ports, blanks.
+    @usableFromInline
     package init?(_ text: some StringProtocol) {
         let bytes = Array(text.utf8)
         guard
@@ -127,6 +134,7 @@ extension IPAddress {
 
 extension IPAddress: CustomStringConvertible {
     /// Dotted decimal, or IPv6 in the form of RFC 5952.
+    @usableFromInline
     package var description: String {
         if isV4 {
             return (0..<4).map { "\(v4 >> UInt32(24 - 8 * $0) & 255)" }.joined(separator: ".")

@@ -9,6 +9,7 @@ import CLinux
 /// The words are usually addresses of blocks: whoever pops one owns it. The ring is a plain handle
 /// on memory that `allocate` makes and `free` gives back once both sides are gone. Limit: the
 /// capacity, a power of two; a full ring refuses, and the producer keeps what it has.
+@usableFromInline
 package struct SPSCRing: @unchecked Sendable {
     @usableFromInline let memory: UnsafeMutablePointer<UInt64>
     @usableFromInline let mask: UInt64
@@ -20,6 +21,7 @@ package struct SPSCRing: @unchecked Sendable {
     @usableFromInline static var tailSeen: Int { 17 }
     @usableFromInline static var words: Int { 32 }
 
+    @usableFromInline
     package static func allocate(capacity: Int) -> SPSCRing {
         invariant(
             capacity > 0 && capacity & (capacity - 1) == 0,
@@ -38,8 +40,10 @@ package struct SPSCRing: @unchecked Sendable {
     }
 
     /// Gives the memory back; both threads have ended their use.
+    @usableFromInline
     package func free() { memory.deallocate() }
 
+    @usableFromInline
     package var capacity: Int { Int(mask) + 1 }
 
     /// False if the ring is full. Producer only.

@@ -1,6 +1,7 @@
 /// Deterministic random numbers (SplitMix64): the only source of chance in Core code.
 ///
 /// The shell seeds it from the system, tests and simulator from a printed seed. Not for secrets.
+@usableFromInline
 package struct SeededRandom: RandomNumberGenerator, Sendable {
     @usableFromInline var state: UInt64
 

@@ -3,11 +3,13 @@ import CLinux
 /// A fixed row of numbers that several threads change without a lock.
 ///
 /// Relaxed unless said otherwise: counters and gauges, and numbers that announce a change.
+@usableFromInline
 package struct AtomicCells: ~Copyable, @unchecked Sendable {
     @usableFromInline let base: UnsafeMutablePointer<UInt64>
     package let count: Int
 
     /// `count` cells of 0.
+    @usableFromInline
     package init(count: Int) {
         self.count = count
         base = .allocate(capacity: count)

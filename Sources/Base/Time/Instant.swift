@@ -2,15 +2,19 @@
 ///
 /// The boot clock never steps and counts suspended time. Instants of different machines, or of
 /// different boots, cannot be compared; what crosses a node is remaining time.
+@usableFromInline
 package struct Instant: Comparable, Hashable, Sendable, CustomStringConvertible {
     /// Nanoseconds since boot.
+    @usableFromInline
     package var nanoseconds: UInt64
 
     @inlinable
     package init(nanoseconds: UInt64) { self.nanoseconds = nanoseconds }
 
+    @usableFromInline
     package static let zero = Instant(nanoseconds: 0)
     /// Later than every instant that a clock can give: "never".
+    @usableFromInline
     package static let distantFuture = Instant(nanoseconds: .max)
 
     @inlinable
@@ -38,6 +42,7 @@ package struct Instant: Comparable, Hashable, Sendable, CustomStringConvertible 
             ? .zero : .nanoseconds(Int64(clamping: left.nanoseconds - right.nanoseconds))
     }
 
+    @usableFromInline
     package var description: String { "\(nanoseconds / 1_000_000) ms" }
 }
 
@@ -56,13 +61,17 @@ extension Duration {
 /// Wall-clock time in milliseconds since 1970, as a value that was read by someone who may.
 ///
 /// Carried in commands (a range's time) and in message records. No Core reads a clock.
+@usableFromInline
 package struct WallTime: Comparable, Hashable, Sendable {
+    @usableFromInline
     package var milliseconds: UInt64
 
     @inlinable
     package init(milliseconds: UInt64) { self.milliseconds = milliseconds }
 
+    @usableFromInline
     package static let zero = WallTime(milliseconds: 0)
+    @usableFromInline
     package static let distantFuture = WallTime(milliseconds: .max)
 
     @inlinable

@@ -1,16 +1,22 @@
 /// Names a timer of one wheel; void once the timer has fired or was cancelled.
+@usableFromInline
 package struct TimerID: Hashable, Sendable {
+    @usableFromInline
     package var rawValue: UInt64
     @inlinable
     package init(rawValue: UInt64) { self.rawValue = rawValue }
     /// Names no timer: cancelling it does nothing.
+    @usableFromInline
     package static let none = TimerID(rawValue: 0)
 }
 
 /// A timer that is due: what its owner left with it.
+@usableFromInline
 package struct DueTimer: Equatable, Sendable {
+    @usableFromInline
     package var token: UInt64
     /// Separates the users of a wheel.
+    @usableFromInline
     package var kind: UInt32
 }
 
@@ -24,6 +30,7 @@ package struct DueTimer: Equatable, Sendable {
 /// ```
 /// A tick is 2^20 ns (1.05 ms). A timer never fires early, and at most one tick late. Pure: time
 /// is an argument. Owned by one loop. Limit: 2^31 timers; each costs 40 bytes.
+@usableFromInline
 package struct TimerWheel: ~Copyable {
     struct Node {
         var tick: UInt64
@@ -57,8 +64,10 @@ package struct TimerWheel: ~Copyable {
     /// All timers of ticks up to this one are due or gone.
     private var current: UInt64
     /// Timers scheduled and not yet taken or cancelled.
+    @usableFromInline
     package private(set) var count = 0
 
+    @usableFromInline
     package init(now: Instant) {
         capacity = 64
         nodes = .allocate(capacity: capacity)
@@ -76,9 +85,11 @@ package struct TimerWheel: ~Copyable {
     }
 
     /// Bytes held.
+    @usableFromInline
     package var byteCount: Int { capacity * MemoryLayout<Node>.stride }
 
     /// Leaves `token` to be returned by `popDue` once time has reached `deadline`.
+    @usableFromInline
     package mutating func schedule(
         at deadline: Instant, token: UInt64, kind: UInt32 = 0
     ) -> TimerID {
@@ -98,6 +109,7 @@ package struct TimerWheel: ~Copyable {
 
     /// False if the timer has fired or was cancelled before.
     @discardableResult
+    @usableFromInline
     package mutating func cancel(_ id: TimerID) -> Bool {
         let index = Int32(truncatingIfNeeded: id.rawValue & 0x7FFF_FFFF)
         guard index < highWater else { return false }
@@ -111,6 +123,7 @@ package struct TimerWheel: ~Copyable {
     }
 
     /// Moves every timer of `now` or before to the due ones.
+    @usableFromInline
     package mutating func advance(to now: Instant) {
         let target = now.nanoseconds >> Self.tickShift
         while let (level, position, start) = earliestSlot(), start <= target {
@@ -129,6 +142,7 @@ package struct TimerWheel: ~Copyable {
     }
 
     /// The next due timer, or nil. It is gone from the wheel.
+    @usableFromInline
     package mutating func popDue() -> DueTimer? {
         let index = lists[Int(Self.dueList)].head
         guard index >= 0 else { return nil }
@@ -138,10 +152,12 @@ package struct TimerWheel: ~Copyable {
         return due
     }
 
+    @usableFromInline
     package var hasDue: Bool { lists[Int(Self.dueList)].head >= 0 }
 
     /// When to call `advance` next: never later than the earliest timer, but perhaps earlier
     /// (when timers have to move down a level). `distantFuture` if there is none.
+    @usableFromInline
     package var nextDeadline: Instant {
         if hasDue { return Instant(nanoseconds: current << Self.tickShift) }
         guard let (_, _, start) = earliestSlot() else { return .distantFuture }
