@@ -35,6 +35,18 @@ package enum MessageKind: UInt8, Sendable, CaseIterable {
     case ownerReleased = 36
     /// Inbox leader to a member: a message of a group's inbox, leased to it.
     case groupPush = 37
+    /// Worker to inbox leader: QoS 0 for stored sessions, unlogged; the body of an insert command.
+    case inboxUnlogged = 38
+    /// Inbox leader to a worker of its node: route changes to carry out in dist.
+    case intentReady = 39
+    /// Inbox leader to a worker of its node: queued messages were dropped, by session and reason.
+    case inboxDropped = 40
+    /// Owner to a new inbox leader: this connection owns its client id.
+    case ownerAnnounce = 41
+    /// Worker to inbox leader: a place is fenced; its owners are released.
+    case ownersFenced = 42
+    /// Member to a group inbox's leader: how many messages it may hold.
+    case groupCredit = 43
 
     /// Worker to worker: messages with the receivers' tokens.
     case delivery = 48
