@@ -33,7 +33,15 @@ if [ "${1:-}" = "--clients" ]; then
     need_header MQTTAsync.h libpaho-mqtt-dev
     [ -d /usr/share/nodejs/mqtt ] || missing+=(node-mqtt)
     /usr/bin/python3 -c 'import paho.mqtt.client' 2>/dev/null || missing+=(python3-paho-mqtt)
-    /usr/bin/python3 -c 'import aiomqtt' 2>/dev/null || missing+=(python3-aiomqtt)
+    if ! /usr/bin/python3 -c 'import aiomqtt' 2>/dev/null &&
+        ! /usr/bin/python3 -c 'import asyncio_mqtt' 2>/dev/null; then
+        # Debian 12 still has aiomqtt under its old name.
+        if apt-cache show python3-aiomqtt >/dev/null 2>&1; then
+            missing+=(python3-aiomqtt)
+        else
+            missing+=(python3-asyncio-mqtt)
+        fi
+    fi
 fi
 
 if ! command -v swift >/dev/null 2>&1; then
