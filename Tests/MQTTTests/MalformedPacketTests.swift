@@ -22,15 +22,16 @@ struct MalformedPacketTests {
         Vector(
             "5 PUBLISH remaining length not minimal [MQTT-1.5.5-1]", server5,
             raw: "30 84 80 00 0001 't' 00", .remainingLengthNotMinimal),
-        Vector("flags of PINGREQ [MQTT-2.1.3-1]", server4, first: 0xC1, "", .flagsReserved),
+        Vector("flags of PINGREQ [v3 MQTT-2.2.2-2]", server4, first: 0xC1, "", .flagsReserved),
         Vector(
-            "flags of CONNECT [MQTT-2.2.2-2]", server4, first: 0x11, "('MQTT') 04", .flagsReserved),
+            "flags of CONNECT [v3 MQTT-2.2.2-2]", server4, first: 0x11, "('MQTT') 04",
+            .flagsReserved),
         Vector(
             "flags of CONNECT when whole [MQTT-2.1.3-1]", server5, first: 0x12,
             "('MQTT') 05 02 0000 00 ('a')", .flagsReserved),
         Vector("flags of PUBREL [MQTT-3.6.1-1]", server5, first: 0x60, "0001", .flagsReserved),
         Vector(
-            "flags of SUBSCRIBE [MQTT-3.8.1-1]", server4, first: 0x80, "0001 ('a') 00",
+            "flags of SUBSCRIBE [v3 MQTT-3.8.1-1]", server4, first: 0x80, "0001 ('a') 00",
             .flagsReserved),
         Vector(
             "flags of UNSUBSCRIBE [MQTT-3.10.1-1]", server5, first: 0xA0, "0001 00 ('a')",
@@ -46,13 +47,14 @@ struct MalformedPacketTests {
 
     static let connects: [Vector] = [
         Vector(
-            "unknown protocol name [MQTT-3.1.2-1]", server4, first: 0x10,
+            "unknown protocol name [MQTT-3.1.2-1] [v3 MQTT-3.1.2-1]", server4, first: 0x10,
             "('MQTX') 04 02 0000 ('a')", .protocolNameUnknown),
         Vector(
             "protocol name in lower case [MQTT-3.1.2-1]", server4, first: 0x10,
             "('mqtt') 04 02 0000 ('a')", .protocolNameUnknown),
         Vector(
-            "level 6 [MQTT-3.1.2-2]", server4, first: 0x10, "('MQTT') 06 02 0000 ('a')",
+            "level 6 [MQTT-3.1.2-2] [v3 MQTT-3.1.2-2]", server4, first: 0x10,
+            "('MQTT') 06 02 0000 ('a')",
             .protocolVersionUnsupported),
         Vector(
             "level 3 under the name MQTT [MQTT-3.1.2-2]", server4, first: 0x10,
@@ -64,7 +66,7 @@ struct MalformedPacketTests {
             "a bridge's level 0x84 [MQTT-3.1.2-2]", server4, first: 0x10,
             "('MQTT') 84 02 0000 ('a')", .protocolVersionUnsupported),
         Vector(
-            "3.1.1 reserved flag [MQTT-3.1.2-3]", server4, first: 0x10,
+            "3.1.1 reserved flag [v3 MQTT-3.1.2-3]", server4, first: 0x10,
             "('MQTT') 04 03 0000 ('a')", .connectFlagReserved),
         Vector(
             "5 reserved flag [MQTT-3.1.2-3]", server5, first: 0x10,
@@ -79,10 +81,10 @@ struct MalformedPacketTests {
             "will QoS 3 [MQTT-3.1.2-12]", server5, first: 0x10,
             "('MQTT') 05 1E 0000 00 ('a') 00 ('t') ('p')", .willQoSReserved),
         Vector(
-            "3.1.1 will QoS 3 [MQTT-3.1.2-14]", server4, first: 0x10,
+            "3.1.1 will QoS 3 [v3 MQTT-3.1.2-14]", server4, first: 0x10,
             "('MQTT') 04 1E 0000 ('a') ('t') ('p')", .willQoSReserved),
         Vector(
-            "will flag without will fields [MQTT-3.1.2-9]", server4, first: 0x10,
+            "will flag without will fields [v3 MQTT-3.1.2-9]", server4, first: 0x10,
             "('MQTT') 04 06 0000 ('a')", .truncated),
         Vector(
             "will topic with wildcard [MQTT-4.7.0-1]", server5, first: 0x10,
@@ -94,7 +96,7 @@ struct MalformedPacketTests {
             "will topic not UTF-8 [MQTT-3.1.3-11]", server5, first: 0x10,
             "('MQTT') 05 06 0000 00 ('a') 00 (FF) ('p')", .textIllFormed),
         Vector(
-            "3.1.1 password without user name [MQTT-3.1.2-22]", server4, first: 0x10,
+            "3.1.1 password without user name [v3 MQTT-3.1.2-22]", server4, first: 0x10,
             "('MQTT') 04 42 0000 ('a') ('pw')", .passwordWithoutUsername),
         Vector(
             "user name flag without user name [MQTT-3.1.2-17]", server5, first: 0x10,
@@ -103,13 +105,13 @@ struct MalformedPacketTests {
             "password flag without password [MQTT-3.1.2-19]", server5, first: 0x10,
             "('MQTT') 05 C2 0000 00 ('a') ('u')", .truncated),
         Vector(
-            "user name without its flag [MQTT-3.1.2-16]", server4, first: 0x10,
+            "user name without its flag [v3 MQTT-3.1.2-18]", server4, first: 0x10,
             "('MQTT') 04 02 0000 ('a') ('u')", .trailingBytes),
         Vector(
-            "password without its flag [MQTT-3.1.2-18]", server5, first: 0x10,
+            "password without its flag [v3 MQTT-3.1.2-20]", server5, first: 0x10,
             "('MQTT') 05 82 0000 00 ('a') ('u') ('p')", .trailingBytes),
         Vector(
-            "no client id [MQTT-3.1.3-3]", server4, first: 0x10, "('MQTT') 04 02 0000",
+            "no client id [v3 MQTT-3.1.3-3]", server4, first: 0x10, "('MQTT') 04 02 0000",
             .truncated),
         Vector(
             "client id not UTF-8 [MQTT-3.1.3-4]", server5, first: 0x10,
@@ -172,20 +174,20 @@ struct MalformedPacketTests {
     ]
 
     static let publishes: [Vector] = [
-        Vector("QoS 3 [MQTT-3.3.1-4]", server4, first: 0x36, "('t') 0001", .qosReserved),
+        Vector("QoS 3 [v3 MQTT-3.3.1-4]", server4, first: 0x36, "('t') 0001", .qosReserved),
         Vector("5 QoS 3 [MQTT-3.3.1-4]", server5, first: 0x36, "('t') 0001 00", .qosReserved),
-        Vector("DUP with QoS 0 [MQTT-3.3.1-2]", server4, first: 0x38, "('t')", .dupOnQoS0),
+        Vector("DUP with QoS 0 [v3 MQTT-3.3.1-2]", server4, first: 0x38, "('t')", .dupOnQoS0),
         Vector("5 DUP with QoS 0 [MQTT-3.3.1-2]", server5, first: 0x38, "('t') 00", .dupOnQoS0),
-        Vector("packet id 0 [MQTT-2.3.1-1]", server4, first: 0x32, "('t') 0000", .packetIDZero),
+        Vector("packet id 0 [v3 MQTT-2.3.1-1]", server4, first: 0x32, "('t') 0000", .packetIDZero),
         Vector(
             "5 packet id 0 [MQTT-2.2.1-3]", server5, first: 0x34, "('t') 0000 00", .packetIDZero),
         Vector("no packet id", server4, first: 0x32, "('t')", .truncated),
-        Vector("topic with + [MQTT-3.3.2-2]", server4, first: 0x30, "('a/+')", .topicWildcard),
+        Vector("topic with + [v3 MQTT-3.3.2-2]", server4, first: 0x30, "('a/+')", .topicWildcard),
         Vector("topic with # [MQTT-3.3.2-2]", server5, first: 0x30, "('#') 00", .topicWildcard),
         Vector(
             "wildcard beyond the first word [MQTT-3.3.2-2]", server5, first: 0x30,
             "('abcdefghijk#lmn') 00", .topicWildcard),
-        Vector("empty topic [MQTT-4.7.3-1]", server4, first: 0x30, "()", .topicEmpty),
+        Vector("empty topic [v3 MQTT-4.7.3-1]", server4, first: 0x30, "()", .topicEmpty),
         Vector(
             "5 empty topic without alias", server5, first: 0x30, "() 00 'p'",
             .topicEmptyWithoutAlias),
@@ -194,7 +196,7 @@ struct MalformedPacketTests {
         Vector(
             "topic not UTF-8 [MQTT-3.3.2-1]", server5, first: 0x30, "('a' FF) 00", .textIllFormed),
         Vector(
-            "3.1.1 topic with a surrogate [MQTT-1.5.3-1]", server4, first: 0x30, "(ED A0 80)",
+            "3.1.1 topic with a surrogate [v3 MQTT-1.5.3-1]", server4, first: 0x30, "(ED A0 80)",
             .textIllFormed),
         Vector("topic longer than the packet", server4, first: 0x30, "0005 'a'", .truncated),
         Vector("topic length cut", server4, first: 0x30, "00", .truncated),
@@ -277,7 +279,7 @@ struct MalformedPacketTests {
             "SUBSCRIBE without a filter [MQTT-3.8.3-2]", server5, first: 0x82, "0001 00",
             .subscribeListEmpty),
         Vector(
-            "3.1.1 SUBSCRIBE without a filter [MQTT-3.8.3-3]", server4, first: 0x82, "0001",
+            "3.1.1 SUBSCRIBE without a filter [v3 MQTT-3.8.3-3]", server4, first: 0x82, "0001",
             .subscribeListEmpty),
         Vector(
             "UNSUBSCRIBE without a filter [MQTT-3.10.3-2]", server5, first: 0xA2, "0001 00",
@@ -286,19 +288,19 @@ struct MalformedPacketTests {
             "SUBSCRIBE with packet id 0 [MQTT-2.2.1-3]", server5, first: 0x82, "0000 00 ('a') 00",
             .packetIDZero),
         Vector(
-            "UNSUBSCRIBE with packet id 0 [MQTT-2.3.1-1]", server4, first: 0xA2, "0000 ('a')",
+            "UNSUBSCRIBE with packet id 0 [v3 MQTT-2.3.1-1]", server4, first: 0xA2, "0000 ('a')",
             .packetIDZero),
         Vector(
             "reserved option bits [MQTT-3.8.3-5]", server5, first: 0x82, "0001 00 ('a') 40",
             .subscriptionOptionsReserved),
         Vector(
-            "3.1.1 reserved option bits [MQTT-3-8.3-4]", server4, first: 0x82, "0001 ('a') 04",
+            "3.1.1 reserved option bits [v3 MQTT-3.8.3-4]", server4, first: 0x82, "0001 ('a') 04",
             .subscriptionOptionsReserved),
         Vector(
             "subscription QoS 3", server5, first: 0x82, "0001 00 ('a') 03",
             .subscriptionQoSReserved),
         Vector(
-            "3.1.1 subscription QoS 3 [MQTT-3-8.3-4]", server4, first: 0x82, "0001 ('a') 03",
+            "3.1.1 subscription QoS 3 [v3 MQTT-3.8.3-4]", server4, first: 0x82, "0001 ('a') 03",
             .subscriptionQoSReserved),
         Vector(
             "retain handling 3", server5, first: 0x82, "0001 00 ('a') 30",
@@ -322,7 +324,7 @@ struct MalformedPacketTests {
             "filter not UTF-8 [MQTT-3.8.3-1]", server5, first: 0x82, "0001 00 (C1 81) 00",
             .textIllFormed),
         Vector(
-            "filter not UTF-8 [MQTT-3.10.3-1]", server4, first: 0xA2, "0001 (F5 80 80 80)",
+            "filter not UTF-8 [v3 MQTT-3.10.3-1]", server4, first: 0xA2, "0001 (F5 80 80 80)",
             .textIllFormed),
         Vector("filter without options", server4, first: 0x82, "0001 ('a')", .truncated),
         Vector("second filter cut", server4, first: 0x82, "0001 ('a') 00 0005 'b'", .truncated),

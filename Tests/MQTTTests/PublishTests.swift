@@ -55,7 +55,7 @@ struct PublishTests {
         #expect(writer.array == bytes(expected))
     }
 
-    @Test("a payload that claims to be UTF-8 can be checked [MQTT-3.3.2-4]")
+    @Test("a payload that claims to be UTF-8 can be checked")
     func payloadFormat() throws {
         for (text, expected) in [
             ("('t') 0001 {01 01} 'text'", true), ("('t') 0001 {01 01} FF", false),
@@ -136,7 +136,7 @@ struct AnswerTests {
     }
 
     @Test(
-        "3.x refusals use the return codes that those versions have [MQTT-3.2.2-4]",
+        "3.x refusals use the return codes that those versions have [v3 MQTT-3.2.2-4]",
         arguments: [
             (.success, 0), (.unsupportedProtocolVersion, 1), (.clientIdentifierNotValid, 2),
             (.serverUnavailable, 3), (.serverBusy, 3), (.quotaExceeded, 3),

@@ -43,7 +43,7 @@ struct TopicTests {
     }
 
     @Test(
-        "a filter matches as the specification's examples say [MQTT-4.7.1-2] [MQTT-4.7.1-3]",
+        "a filter matches as the examples say [MQTT-4.7.1-2] [v3 MQTT-4.7.1-2, MQTT-4.7.1-3]",
         arguments: [
             ("sport/tennis/player1/#", "sport/tennis/player1", true),
             ("sport/tennis/player1/#", "sport/tennis/player1/ranking", true),
