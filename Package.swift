@@ -80,7 +80,7 @@ var targets: [Target] = [
     tests("MQTTTests", ["Base", "MQTT", "TestKit"]),
     tests("WebSocketTests", ["Base", "WebSocket", "TestKit"]),
     tests("EventLoopsTests", ["Base", "EventLoops", "CLinux", "TestKit"]),
-    tests("KVTests", ["Base", "KV", "TestKit"]),
+    tests("KVTests", ["Base", "KV", "TestKit"], resources: [.copy("Transcripts")]),
     tests("DistTests", ["Base", "MQTT", "KV", "Dist", "TestKit"]),
     tests("InboxTests", ["Base", "MQTT", "KV", "Inbox", "TestKit"]),
     tests("RetainTests", ["Base", "MQTT", "KV", "Retain", "TestKit"]),

@@ -26,8 +26,6 @@ final class RangeNet {
     }
 
     var workers: [Worker] = []
-    /// All machines ever made, to be looked into.
-    private(set) var machines: [JournalMachine] = []
     var now = Instant(nanoseconds: 1_000_000_000)
     var wallTime = WallTime(milliseconds: 1_000_000)
     /// Nothing is on its way and no host has more to do.
