@@ -9,7 +9,7 @@ import CLinux
 /// counting by the compiler. Whoever stores it retains; whoever lets go releases; the last release
 /// frees. Written only between `allocate` and the first hand-over.
 @usableFromInline
-package struct SharedBlock: @unchecked Sendable {
+package struct SharedBlock: @unchecked Sendable, BitwiseCopyable {
     @usableFromInline let base: UnsafeMutableRawPointer
 
     @usableFromInline static var headerSize: Int { 16 }

@@ -40,6 +40,10 @@ package protocol RangeMachine: AnyObject {
     /// with empty volatile state.
     func leadershipChanged(_ position: ApplyPosition?, output: MachineOutput)
 
+    /// The range's id and boundaries: said when the host takes the machine in, and after every
+    /// split or merge.
+    func rangeChanged(_ descriptor: RangeDescriptor)
+
     /// Rebuilds the index from one stored pair, in key order, before anything else is called.
     func load(key: RawSpan, value: RawSpan)
 
@@ -58,6 +62,10 @@ package protocol RangeMachine: AnyObject {
     /// asked before the cut, by whichever half, is turned into `stale boundary` and asked again;
     /// answers held back stay with this machine and its release numbers.
     func splitOff(at key: [UInt8], output: MachineOutput) -> any RangeMachine
+}
+
+extension RangeMachine {
+    package func rangeChanged(_ descriptor: RangeDescriptor) {}
 }
 
 /// Where in its range's log a command stands.

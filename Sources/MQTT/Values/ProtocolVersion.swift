@@ -16,7 +16,7 @@ package enum ProtocolVersion: UInt8, CaseIterable, Comparable, Sendable {
 }
 
 /// Quality of service of a message or the maximum of a subscription.
-package enum QoS: UInt8, CaseIterable, Comparable, Sendable {
+package enum QoS: UInt8, CaseIterable, Comparable, Sendable, BitwiseCopyable {
     case atMostOnce = 0
     case atLeastOnce = 1
     case exactlyOnce = 2

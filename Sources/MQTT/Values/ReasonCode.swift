@@ -1,7 +1,7 @@
 /// The reason codes of MQTT 5, named as in its table 2-6.
 ///
 /// Below 0x80 success, from 0x80 failure. The names that share the value 0 are aliases.
-package enum ReasonCode: UInt8, CaseIterable, Sendable {
+package enum ReasonCode: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case success = 0x00
     case grantedQoS1 = 0x01
     case grantedQoS2 = 0x02

@@ -73,6 +73,7 @@ package final class RangeHost {
         let replica = RangeReplica(descriptor: descriptor, machine: machine, engine: engine)
         take(replica)
         map.insert([descriptor])
+        machine.rangeChanged(descriptor)
         machine.leadershipChanged(replica.position, output: output)
         carryOut(replica)
     }
@@ -556,6 +557,8 @@ package final class RangeHost {
             appliedIndex: replica.appliedIndex, time: replica.time)
         half.releasedThrough = replica.releasedThrough
         take(half)
+        replica.machine.rangeChanged(replica.descriptor)
+        half.machine.rangeChanged(upper)
         metrics.splits += 1
         announce([replica.descriptor, upper])
         carryOut(replica)

@@ -1,3 +1,5 @@
+import MQTT
+
 /// What happens to messages for a client that does not read fast enough.
 package enum SlowConsumerPolicy: UInt8, CaseIterable, Sendable {
     /// The newest message is dropped: what is queued keeps its order and its promise.
@@ -122,5 +124,14 @@ package struct TenantSettings: Equatable, Sendable {
                 "MinSendPerSec (\(sendWindowMin)) is above MaxSendWindow (\(sendWindowMax))")
         }
         return found
+    }
+}
+
+extension TenantSettings {
+    /// The limits of topic names and filters.
+    package var topicLimits: TopicLimits {
+        TopicLimits(
+            lengthMax: topicLengthMax, levelLengthMax: topicLevelLengthMax,
+            levelsMax: topicLevelsMax)
     }
 }
