@@ -49,7 +49,8 @@ package struct BoundListener {
             case .unix: .unix
             }
         return EventLoop.Listener(
-            descriptor: descriptors[copy], address: local, isPaused: false, firstStage: .open)
+            descriptor: descriptors[copy], address: local, isPaused: false, proxy: options.proxy,
+            tls: options.tls)
     }
 
     private mutating func bindIP(_ wanted: PeerAddress, copies: Int) throws(LoopError) {

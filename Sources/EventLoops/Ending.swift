@@ -37,6 +37,8 @@ extension EventLoop {
                 if record.pointee.flags.contains(.announced) {
                     counters.closed += 1
                     handler?.closed(id, reason: reason)
+                } else {
+                    reportTurnedAway(id.index, reason)
                 }
                 record.pointee.flags.insert(.reported)
                 record.pointee.slot = -1
@@ -50,7 +52,9 @@ extension EventLoop {
         _ id: ConnectionID, _ record: UnsafeMutablePointer<ConnectionRecord>
     ) {
         guard record.pointee.flags.contains(.flushesFirst) else { return tearDown(id.index) }
+        sealEnd(id.index)
         if record.pointee.outputCount == 0 { return outputFlushed(id.index) }
+        timers.cancel(record.pointee.deadline)
         record.pointee.deadline = timers.schedule(
             at: now + options.flushTime, token: id.rawValue,
             kind: TimerKind.connection.rawValue)

@@ -29,8 +29,11 @@ package final class EventLoop {
         var descriptor: Int32
         var address: PeerAddress
         var isPaused: Bool
+        var proxy: ProxyOptions?
+        var tls: TLSContextStore?
+
         /// The stage in which its connections begin.
-        var firstStage: PipelineStage
+        var firstStage: PipelineStage { proxy != nil ? .proxy : tls != nil ? .handshake : .open }
     }
 
     package let worker: WorkerIndex
@@ -49,6 +52,13 @@ package final class EventLoop {
     var table: ConnectionTable
     var pool = BlockPool()
     var segments = Slab<OutputSegment>()
+    /// Connections that are not announced yet.
+    var arrivals = Slab<Arrival>()
+    /// Nil if no listener is sealed.
+    let tls: TLSEngine?
+    /// When the connection was taken that `accepted` is being called for: its deadlines count from
+    /// there, handshake included.
+    package internal(set) var acceptTime: Instant
     var timers: TimerWheel
     var desk: MailDesk
     /// Connections with output to flush, connections to read without an event, and connections
@@ -78,6 +88,8 @@ package final class EventLoop {
         listeners = bound.map { $0.listener(forCopy: Int(worker.rawValue)) }
         handle = fabric.handles[Int(worker.rawValue)]
         now = System.now
+        acceptTime = now
+        tls = listeners.contains { $0.tls != nil } ? TLSEngine(options.tls) : nil
         wallTime = System.wallTime
         timers = TimerWheel(now: now)
         table = ConnectionTable(limit: options.connectionsMax)

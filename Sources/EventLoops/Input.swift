@@ -288,7 +288,7 @@ extension EventLoop {
     /// A paused connection keeps what was read in one go, whatever its limit.
     private func checkInputLimit(_ index: Int32) {
         let record = table[index]
-        if record.pointee.pendingCount > record.pointee.inputLimit,
+        if Int(record.pointee.pendingCount) > keptMax(record),
             !record.pointee.flags.contains(.paused)
         {
             doom(index, .inputLimit, flush: true)

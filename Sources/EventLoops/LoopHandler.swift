@@ -54,6 +54,8 @@ package protocol LoopHandler: AnyObject {
     ) -> Int
     /// Exactly once per accepted connection. During the call `slot(of:)` still answers.
     func closed(_ connection: ConnectionID, reason: CloseReason)
+    /// A connection ended before it was accepted: PROXY header or TLS handshake failed.
+    func turnedAway(listener: Int, peer: PeerAddress, reason: CloseReason)
     /// Output fell to the low watermark after having been above the high one.
     func outputDrained(_ connection: ConnectionID)
     /// A timer of this handler is due.
@@ -65,6 +67,11 @@ package protocol LoopHandler: AnyObject {
     /// The loop was asked to drain: its listeners are closed, its connections are the handler's to
     /// end; it calls `stop` on the loop when it has.
     func draining()
+}
+
+extension LoopHandler {
+    /// Nothing, for owners without such listeners.
+    package func turnedAway(listener: Int, peer: PeerAddress, reason: CloseReason) {}
 }
 
 extension WorkerIndex {

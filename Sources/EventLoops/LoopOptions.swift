@@ -36,6 +36,9 @@ package struct LoopOptions: Sendable {
     /// How long output may take after `close(afterFlush:)`, and the peer after that to close too.
     package var flushTime = Duration.seconds(10)
     package var lingerTime = Duration.seconds(1)
+    /// How long a connection may take for PROXY header and TLS handshake together.
+    package var handshakeTime = Duration.seconds(10)
+    package var tls = TLSLimits()
     /// Blocks of mail in one ring: after that they grow at the sender.
     package var mailRingCapacity = 64
     /// Timers fired per turn; the rest follow in the next.
@@ -85,6 +88,10 @@ package struct ListenerOptions: Sendable {
     package var keepAliveProbes = 4
     /// Whether an IPv6 listener refuses IPv4 peers.
     package var isIPv6Only = false
+    /// Connections begin with a PROXY header, from these networks.
+    package var proxy: ProxyOptions?
+    /// Connections are sealed; behind the PROXY header, if there is one.
+    package var tls: TLSContextStore?
 
     package init(address: ListenerAddress) { self.address = address }
 }

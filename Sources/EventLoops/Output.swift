@@ -19,6 +19,9 @@ struct OutputSegment {
     /// The pooled segment before this shared one in whose block there is room; -1 if none.
     var spare: Int32
     var isOwner: Bool
+    /// Bytes as the peer will see them, in a block of their own that takes no more; set apart from
+    /// bytes that TLS has not seen yet.
+    var isSealed = false
     /// Address of the shared block, or 0.
     var shared: UInt
 }
@@ -161,7 +164,7 @@ extension EventLoop {
         return segment.base + Int(start)
     }
 
-    private func link(
+    func link(
         _ record: UnsafeMutablePointer<ConnectionRecord>, _ segment: OutputSegment
     ) {
         let index = segments.insert(segment)
@@ -335,8 +338,7 @@ extension EventLoop {
     private func dropHead(_ record: UnsafeMutablePointer<ConnectionRecord>) {
         let index = record.pointee.outputHead
         let segment = segments.remove(index)
-        if segment.shared != 0 { SharedBlock(address: segment.shared).release() }
-        if segment.isOwner { pool.give(segment.base, capacity: Int(segment.capacity)) }
+        freeBytes(of: segment)
         record.pointee.outputHead = segment.next
         if segment.next < 0 {
             record.pointee.outputTail = -1
@@ -345,6 +347,13 @@ extension EventLoop {
             let tail = segments[pointer: record.pointee.outputTail]
             if tail.pointee.spare == index { tail.pointee.spare = -1 }
         }
+    }
+
+    func freeBytes(of segment: OutputSegment) {
+        if segment.shared != 0 { SharedBlock(address: segment.shared).release() }
+        guard segment.isOwner else { return }
+        // A sealed segment's capacity is what it holds; its block has that size's class.
+        pool.give(segment.base, capacity: BlockPool.capacity(holding: Int(segment.capacity)))
     }
 
     func freeOutput(_ index: Int32) {

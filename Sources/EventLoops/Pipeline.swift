@@ -13,13 +13,36 @@ import Base
 enum PipelineStage: UInt8 {
     /// Bytes pass as they are.
     case open
+    /// A PROXY header is awaited.
+    case proxy
+    /// The TLS handshake is under way.
+    case handshake
+    /// Bytes are sealed by TLS.
+    case sealed
+}
+
+/// A connection that the handler does not know of yet.
+struct Arrival {
+    /// As the PROXY header says, once it has come.
+    var peer: PeerAddress
+    var local: PeerAddress
+    let takenAt: Instant
 }
 
 extension EventLoop {
     /// A connection was taken: its first stage begins.
     func beginPipeline(_ index: Int32, peer: PeerAddress, local: PeerAddress) {
-        switch table[index].pointee.stage {
-        case .open: announce(index, peer: peer, local: local)
+        let stage = table[index].pointee.stage
+        acceptTime = now
+        if stage == .open { return announce(index, peer: peer, local: local) }
+        let arrival = Arrival(peer: peer, local: local, takenAt: now)
+        table[index].pointee.deadline = timers.schedule(
+            at: now + options.handshakeTime, token: table.id(of: index).rawValue,
+            kind: TimerKind.connection.rawValue)
+        switch stage {
+        case .open: break
+        case .proxy: beginProxy(index, arrival)
+        case .handshake, .sealed: beginHandshake(index, arrivals.insert(arrival))
         }
     }
 
@@ -27,6 +50,18 @@ extension EventLoop {
     func ingest(_ index: Int32, _ bytes: UnsafeMutableRawBufferPointer) -> Int {
         switch table[index].pointee.stage {
         case .open: return present(index, bytes)
+        case .proxy: return ingestProxy(index, bytes)
+        case .handshake, .sealed: return ingestSealed(index, bytes)
+        }
+    }
+
+    /// Unconsumed raw bytes that a connection may keep.
+    func keptMax(_ record: UnsafeMutablePointer<ConnectionRecord>) -> Int {
+        let limit = Int(record.pointee.inputLimit)
+        switch record.pointee.stage {
+        case .open: return limit
+        case .proxy, .handshake, .sealed:
+            return PlainWindow.keptBytesMax(plain: limit, raw: TLSEngine.recordBytesMax)
         }
     }
 
@@ -34,15 +69,28 @@ extension EventLoop {
     /// ones it has not seen yet.
     func seal(_ index: Int32) {
         switch table[index].pointee.stage {
-        case .open: break
+        case .open, .proxy, .handshake: break
+        case .sealed: sealOutput(index)
+        }
+    }
+
+    /// The end is decided and output is still to be sent: a stage adds its farewell.
+    func sealEnd(_ index: Int32) {
+        switch table[index].pointee.stage {
+        case .open, .proxy, .handshake: break
+        case .sealed: sayFarewell(index)
         }
     }
 
     /// The connection is being released: its stage frees what it holds.
     func endPipeline(_ index: Int32) {
+        if let arrival = arrivalSlot(of: index) { arrivals.remove(arrival) }
         switch table[index].pointee.stage {
-        case .open: break
+        case .open, .proxy: break
+        case .handshake, .sealed: endSession(index)
         }
+        table[index].pointee.stage = .open
+        table[index].pointee.stageSlot = -1
     }
 
     /// The last stage is reached: the handler learns of the connection.
@@ -52,6 +100,35 @@ extension EventLoop {
         handler?.accepted(
             table.id(of: index), listener: Int(table[index].pointee.listener), peer: peer,
             local: local)
+    }
+
+    /// Announces a connection whose stages are passed.
+    func announce(_ index: Int32, arrival slot: Int32) {
+        timers.cancel(table[index].pointee.deadline)
+        table[index].pointee.deadline = .none
+        let arrival = arrivals.remove(slot)
+        acceptTime = arrival.takenAt
+        announce(index, peer: arrival.peer, local: arrival.local)
+    }
+
+    /// Tells of a connection that ended before it was announced.
+    func reportTurnedAway(_ index: Int32, _ reason: CloseReason) {
+        guard let slot = arrivalSlot(of: index) else { return }
+        handler?.turnedAway(
+            listener: Int(table[index].pointee.listener),
+            peer: arrivals[pointer: slot].pointee.peer, reason: reason)
+    }
+
+    private func arrivalSlot(of index: Int32) -> Int32? {
+        let record = table[index]
+        guard record.pointee.stageSlot >= 0 else { return nil }
+        switch record.pointee.stage {
+        case .open: return nil
+        case .proxy: return record.pointee.stageSlot
+        case .handshake, .sealed:
+            let arrival = tls?.arrival(record.pointee.stageSlot) ?? -1
+            return arrival >= 0 ? arrival : nil
+        }
     }
 
     /// Hands bytes to the handler, and holds it to its word about what it consumed.

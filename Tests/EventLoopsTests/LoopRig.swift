@@ -13,6 +13,7 @@ final class ScriptedHandler: LoopHandler {
     var firedTokens: [UInt64] = []
     var letters: [(bytes: [UInt8], from: WorkerIndex)] = []
     var wasAskedToDrain = false
+    var turnedAwayReasons: [CloseReason] = []
 
     var onAccepted: (ConnectionID) -> Void = { _ in }
     var onReceived: (ConnectionID, UnsafeMutableRawBufferPointer) -> Int = { $1.count }
@@ -38,6 +39,10 @@ final class ScriptedHandler: LoopHandler {
         open.removeAll { $0 == connection }
         ended.append((connection, reason))
         onClosed(connection)
+    }
+
+    func turnedAway(listener: Int, peer: PeerAddress, reason: CloseReason) {
+        turnedAwayReasons.append(reason)
     }
 
     func outputDrained(_ connection: ConnectionID) {

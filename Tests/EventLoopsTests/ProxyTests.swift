@@ -9,8 +9,8 @@ struct ProxyTests {
     ]
     static let v4Addresses: [UInt8] = [192, 0, 2, 1, 198, 51, 100, 7, 0xDC, 0x04, 0x07, 0x5B]
     static let v4Source = ProxySource.address(
-        ProxyEndpoint(IPAddress(v4: 0xC000_0201), 56_324),
-        destination: ProxyEndpoint(IPAddress(v4: 0xC633_6407), 1883))
+        PeerAddress(IPAddress(v4: 0xC000_0201), port: 56_324),
+        destination: PeerAddress(IPAddress(v4: 0xC633_6407), port: 1883))
 
     static func binary(
         command: UInt8 = 0x21, family: UInt8 = 0x11, _ body: [UInt8]
@@ -32,7 +32,7 @@ struct ProxyTests {
             return
         }
         #expect(consumed == "PROXY \(text)\r\n".utf8.count)
-        #expect(source == ProxyEndpoint(try #require(IPAddress(address)), port))
+        #expect(source == PeerAddress(try #require(IPAddress(address)), port: port))
     }
 
     @Test(
@@ -80,8 +80,8 @@ struct ProxyTests {
                     [UInt8](repeating: 0, count: 15) + [1] + [UInt8](repeating: 0, count: 15)
                         + [2, 0, 5, 0, 6]),
                 .address(
-                    ProxyEndpoint(.v6Loopback, 5),
-                    destination: ProxyEndpoint(IPAddress(high: 0, low: 2), 6))
+                    PeerAddress(.v6Loopback, port: 5),
+                    destination: PeerAddress(IPAddress(high: 0, low: 2), port: 6))
             ),
         ] as [([UInt8], ProxySource)])
     func binaryHeader(bytes: [UInt8], source: ProxySource) {

@@ -9,5 +9,6 @@
 #include <openssl/rand.h>
 #include <openssl/kdf.h>
 #include <openssl/hmac.h>
+#include "apus_tls.h"
 
 #endif

@@ -70,8 +70,8 @@ extension ProxyDecoder {
         let sourcePort = try reader.readUInt16(header)
         let destinationPort = try reader.readUInt16(header)
         return .address(
-            ProxyEndpoint(source, sourcePort),
-            destination: ProxyEndpoint(destination, destinationPort))
+            PeerAddress(source, port: sourcePort),
+            destination: PeerAddress(destination, port: destinationPort))
     }
 
     /// Walks over the type-length-values; false if one of them is a checksum that does not fit.

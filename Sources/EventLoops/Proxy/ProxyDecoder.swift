@@ -49,20 +49,9 @@ package enum ProxySource: Equatable, Sendable {
     /// The balancer's own (a health check), or of an origin it could not name: the socket's
     /// address counts.
     case socket
-    case address(ProxyEndpoint, destination: ProxyEndpoint)
+    case address(PeerAddress, destination: PeerAddress)
     /// A client of the balancer's Unix socket.
     case unix
-}
-
-/// An address and a port.
-package struct ProxyEndpoint: Equatable, Sendable {
-    package let address: IPAddress
-    package let port: UInt16
-
-    package init(_ address: IPAddress, _ port: UInt16) {
-        self.address = address
-        self.port = port
-    }
 }
 
 /// Why a connection was refused before its first byte of MQTT.

@@ -32,11 +32,11 @@ extension ProxyDecoder {
 
     private static func endpoint(
         _ address: String, _ port: String, family: String
-    ) -> ProxyEndpoint? {
+    ) -> PeerAddress? {
         guard address.contains(":") == (family == "TCP6"), let address = IPAddress(address),
             port.utf8.allSatisfy({ $0 >= 0x30 && $0 <= 0x39 }), let number = UInt16(port),
             String(number) == port
         else { return nil }
-        return ProxyEndpoint(address, number)
+        return PeerAddress(address, port: number)
     }
 }
