@@ -89,6 +89,93 @@ struct ThrottlingTests {
         #expect(!account.take(.totalConnections, 1, limit: 3, now: at(0)))
         #expect(account.used(.totalConnections) == 3)
     }
+
+    @Test("the gate asks the settings first and then the throttler, and keeps nothing it refused")
+    func gate() throws {
+        var tenants = TenantCache()
+        var settings = TenantSettings()
+        settings.totalConnections = 2
+        let made = tenants.slot(
+            of: .standard, settings: settings, account: TenantAccount())
+        let tenant = tenants[try #require(made)]
+        let open = ResourceGate(OpenThrottler())
+        #expect(open.take(.totalConnections, 1, tenant, now: at(0)))
+        let strict = ResourceGate(NoSubscriptions())
+        #expect(!strict.take(.totalTransientSubscriptions, 1, tenant, now: at(0)))
+        #expect(tenant.pointee.account.used(.totalTransientSubscriptions) == 0)
+        #expect(strict.take(.totalConnections, 1, tenant, now: at(0)))
+        #expect(!strict.take(.totalConnections, 1, tenant, now: at(0)))
+        strict.giveBack(.totalConnections, 2, tenant)
+        #expect(tenant.pointee.account.used(.totalConnections) == 0)
+    }
+
+    @Test("an address has so many connections, and so many new ones a second")
+    func addresses() throws {
+        let table = AddressesUnderTest()
+        let limits = AddressLimits(connectionsMax: 3, connectRate: TokenRate(perSecond: 2))
+        let one = try #require(IPAddress("192.0.2.1"))
+        let other = try #require(IPAddress("192.0.2.2"))
+        #expect(table.connect(one, limits, at(0)) == .accepted)
+        #expect(table.connect(one, limits, at(0)) == .accepted)
+        #expect(table.connect(one, limits, at(0)) == .tooFast)
+        #expect(table.connect(other, limits, at(0)) == .accepted)
+        #expect(table.connect(one, limits, at(1_000)) == .accepted)
+        #expect(table.connect(one, limits, at(5_000)) == .tooManyConnections)
+        table.disconnect(one)
+        #expect(table.connect(one, limits, at(5_000)) == .accepted)
+    }
+
+    @Test("all addresses of an IPv6 network of 64 bits count as one")
+    func ipv6() throws {
+        let table = AddressesUnderTest()
+        let limits = AddressLimits(connectionsMax: 1, connectRate: .unlimited)
+        let one = try #require(IPAddress("2001:db8::1"))
+        let neighbour = try #require(IPAddress("2001:db8::ffff:2"))
+        #expect(table.connect(one, limits, at(0)) == .accepted)
+        #expect(table.connect(neighbour, limits, at(0)) == .tooManyConnections)
+    }
+
+    @Test("the table of addresses is bounded, forgets the idle and never loses a count")
+    func bounded() {
+        let table = AddressesUnderTest()
+        let limits = AddressLimits(connectionsMax: 0, connectRate: TokenRate(perSecond: 1))
+        let kept = (0..<100).map { IPAddress(v4: 0x0A00_0000 + $0) }
+        for address in kept { #expect(table.connect(address, limits, at(0)) == .accepted) }
+        for number in 0..<UInt32(AddressTable.entriesMax) + 1_000 {
+            let stranger = IPAddress(v4: 0xC000_0000 + number)
+            if table.connect(stranger, limits, at(10)) == .accepted { table.disconnect(stranger) }
+        }
+        #expect(table.count == AddressTable.entriesMax)
+        for address in kept { #expect(table.connections(of: address) == 1) }
+        // Later the strangers are idle and make room.
+        #expect(table.connect(IPAddress(v4: 1), limits, at(60_000)) == .accepted)
+        #expect(table.count == 101)
+        for address in kept { #expect(table.connections(of: address) == 1) }
+    }
+}
+
+/// Refuses subscriptions whatever the settings say.
+private struct NoSubscriptions: Throttler {
+    func hasResource(_ resource: ResourceType, amount: Int, tenant: TenantName) -> Bool {
+        resource != .totalTransientSubscriptions
+    }
+}
+
+/// A table behind a reference, so that an expectation can call what changes it.
+private final class AddressesUnderTest {
+    private var table = AddressTable(seed: 42)
+
+    var count: Int { table.count }
+
+    func connect(
+        _ address: IPAddress, _ limits: AddressLimits, _ now: Instant
+    ) -> AddressTable.Verdict {
+        table.connect(address, limits, now: now)
+    }
+
+    func disconnect(_ address: IPAddress) { table.disconnect(address) }
+
+    func connections(of address: IPAddress) -> Int { table.connections(of: address) }
 }
 
 /// A bucket behind a reference, so that an expectation can call what changes it.
