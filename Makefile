@@ -29,9 +29,10 @@ format:
 lint:
 	$(SWIFT) format lint --strict --parallel --recursive $(SWIFT_FILES)
 
-docs: ## writes the generated pages (Docs/CONFORMANCE.md)
+docs: ## writes the generated pages (Docs/CONFORMANCE.md, Docs/CONFIGURATION.md)
 	APUS_CORE=1 $(SWIFT) build -c release --build-tests --build-path .build-core
-	APUS_WRITE_DOCS=1 $(CORE) test -c release --skip-build --build-path .build-core --filter Tidy
+	APUS_WRITE_DOCS=1 $(CORE) test -c release --skip-build --build-path .build-core \
+		--filter 'Tidy|OptionTests'
 
 fuzz: ## TARGET=name [SEED=n]
 	$(CORE) run -c release --build-path .build-core fuzz $(TARGET) $(SEED)

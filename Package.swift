@@ -93,7 +93,20 @@ var targets: [Target] = [
 ]
 
 if !coreOnly {
-    // Heavy rows are added by the modules that need them.
+    dependencies += [
+        .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+        .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+    ]
+    products.append(.executable(name: "apus", targets: ["apus"]))
+    targets += [
+        .executableTarget(
+            name: "apus",
+            dependencies: [
+                "Base", "MQTT", "EventLoops", "KV", "Policy", "Broker",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Yams", package: "Yams"),
+            ], path: "Sources/apus", swiftSettings: swiftSettings)
+    ]
 }
 
 let package = Package(

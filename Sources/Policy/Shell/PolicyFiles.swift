@@ -6,12 +6,6 @@ package enum PolicyFiles {
         try PasswordTable(bytes(path), path: path)
     }
 
-    /// The form of an access file.
-    package enum AccessFormat: String, CaseIterable, Sendable {
-        case apus
-        case mosquitto
-    }
-
     package static func rules(
         _ path: String, format: AccessFormat
     ) throws(PolicyFileError) -> AccessTable {

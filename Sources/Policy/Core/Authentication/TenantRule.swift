@@ -41,3 +41,9 @@ package struct TenantRule: Equatable, Sendable {
         }
     }
 }
+
+/// Which field of a certificate names the user.
+package enum CertificateUserField: String, CaseIterable, Sendable {
+    case commonName
+    case alternativeName
+}

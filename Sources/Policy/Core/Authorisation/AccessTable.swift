@@ -36,3 +36,9 @@ package struct AccessTable: Equatable, Sendable {
         CompiledPermissions(numbers.map { rules[$0] }, isDefaultAllow: isDefaultAllow)
     }
 }
+
+/// The form of an access file.
+package enum AccessFormat: String, CaseIterable, Sendable {
+    case apus
+    case mosquitto
+}

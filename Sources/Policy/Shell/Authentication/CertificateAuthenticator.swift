@@ -1,15 +1,9 @@
 /// Takes a field of the client certificate, which TLS has checked, as the user's name.
 package struct CertificateAuthenticator: Authenticator {
-    /// Which field names the user.
-    package enum UserField: String, CaseIterable, Sendable {
-        case commonName
-        case alternativeName
-    }
-
-    private let field: UserField
+    private let field: CertificateUserField
     private let rule: TenantRule
 
-    package init(field: UserField, rule: TenantRule) {
+    package init(field: CertificateUserField, rule: TenantRule) {
         self.field = field
         self.rule = rule
     }
