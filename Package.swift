@@ -105,7 +105,10 @@ if !coreOnly {
                 "Base", "MQTT", "EventLoops", "KV", "Policy", "Broker",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
-            ], path: "Sources/apus", swiftSettings: swiftSettings)
+            ], path: "Sources/apus", swiftSettings: swiftSettings),
+        .testTarget(
+            name: "apusTests", dependencies: ["Policy", "Base", "TestKit", "apus"],
+            path: "Tests/apusTests", swiftSettings: swiftSettings),
     ]
 }
 

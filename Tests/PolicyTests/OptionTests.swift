@@ -106,14 +106,16 @@ struct OptionTests {
     /// A wrong name and what is suggested.
     static let wrongNames: [(name: String, suggestion: String?)] = [
         ("dataDirectroy", "dataDirectory"), ("limits.conections", "limits.connections"),
-        ("drainTimeout", "shutdown.drainTimeout"), ("listner.tcp", nil), ("zzz", nil),
+        ("drainTimeout", "shutdown.drainTimeout"), ("listner.tcp", "listeners"), ("zzz", nil),
         ("listeners.tcp.adress", "address"), ("listeners.tcp.kindd", "kind"),
         ("tenants.acme.MaximumQos2", "MaximumQoS"),
         ("tenantDefaults.MaxTopicLevel", "MaxTopicLevels"),
         ("log", nil),
     ]
 
-    @Test("an unknown name is refused, with a suggestion where one is near", arguments: Self.wrongNames)
+    @Test(
+        "an unknown name is refused, with a suggestion where one is near",
+        arguments: Self.wrongNames)
     func unknown(name: String, suggestion: String?) {
         let errors = decode([(name, "1")]).errors
         #expect(errors.count == 1)

@@ -25,6 +25,14 @@ package final class TenantStore: Sendable {
     /// A copy of the whole table.
     package var snapshot: TenantTable { table.withLock { $0 } }
 
+    /// Puts a new table in the place of the old one, made from it.
+    package func replace(_ change: (TenantTable) -> TenantTable) {
+        table.withLock { table in
+            table = change(table)
+            published.publish(0, table.epoch)
+        }
+    }
+
     /// Changes the table and publishes its epoch.
     package func update<R: Sendable>(
         _ change: (inout TenantTable) throws(SettingError) -> R

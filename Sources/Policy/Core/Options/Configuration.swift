@@ -113,7 +113,7 @@ package struct Configuration: Equatable, Sendable {
         package var memory = 0
         package var memoryHighPercent = 80
         package var loopLag = Duration.milliseconds(500)
-        package var bytesBeforeConnect = 65_536
+        package var bytesBeforeConnect = 131_072
     }
 
     /// What is written to the log, which is standard error.

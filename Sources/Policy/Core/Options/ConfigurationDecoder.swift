@@ -104,10 +104,12 @@ package struct ConfigurationDecoder {
         OptionTable.rows.map(\.name) + ["listeners", "tenants", "tenantDefaults", "fsync"]
 
     private static func unknown(_ path: String, among names: [String]) -> String {
-        let last = path.split(separator: ".").last.map(String.init) ?? path
+        let parts = path.split(separator: ".").map(String.init)
+        let firsts = Set(names.compactMap { $0.split(separator: ".").first.map(String.init) })
         let near =
             EditDistance.closest(to: path, in: names)
-            ?? names.first { $0.split(separator: ".").last.map(String.init) == last }
+            ?? names.first { $0.split(separator: ".").last.map(String.init) == parts.last }
+            ?? parts.first.flatMap { EditDistance.closest(to: $0, in: firsts.sorted()) }
         return "there is no option '\(path)'" + (near.map { "; did you mean '\($0)'?" } ?? "")
     }
 }

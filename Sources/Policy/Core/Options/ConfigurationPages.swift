@@ -84,13 +84,14 @@ package enum ConfigurationPages {
         return """
             # Configuration
 
-            Generated from the tables of options and settings; do not edit. One YAML file, given with
-            `--config`; `apus check` reads it and says what is wrong, with line and suggestion.
+            Generated from the tables of options and settings; do not edit. One YAML file, given
+            with `--config`; `apus check` reads it and says what is wrong, with line and suggestion.
 
-            Environment variables override the file: `APUS_` and the name, with `__` for each step down
-            (`APUS_LISTENERS__TCP=127.0.0.1:1883`, `APUS_DATA_DIRECTORY=/var/lib/apus`). `--set NAME=VALUE`
-            overrides both. Sizes take `KiB`, `MiB`, `GiB`, `KB`, `MB`, `GB`; times take `ms`, `s`, `m`,
-            `h`, `d`. "reload" options change with SIGHUP, the others with a restart.
+            Environment variables override the file: `APUS_` and the name, with `__` for each step
+            down (`APUS_LISTENERS__TCP=127.0.0.1:1883`, `APUS_DATA_DIRECTORY=/var/lib/apus`).
+            `--set NAME=VALUE` overrides both. Sizes take `KiB`, `MiB`, `GiB`, `KB`, `MB`, `GB`;
+            times take `ms`, `s`, `m`, `h`, `d`. "reload" options change with SIGHUP, the others
+            with a restart.
 
             ## Options
 
@@ -98,14 +99,14 @@ package enum ConfigurationPages {
             ## Listeners
 
             Under `listeners.NAME`. An address alone is enough where the name says the kind:
-            `listeners: {tcp: "0.0.0.0:1883"}`; `off` switches one off. If none is named, `tcp`, `ws` and
-            `http` are served on loopback.
+            `listeners: {tcp: "0.0.0.0:1883"}`; `off` switches one off. If none is named, `tcp`,
+            `ws` and `http` are served on loopback.
 
             \(table(OptionTable.listenerRows, listener))
             ## Settings of tenants
 
-            Under `tenantDefaults` for all tenants and under `tenants.NAME` for one. The API changes them
-            while clients are connected.
+            Under `tenantDefaults` for all tenants and under `tenants.NAME` for one. The API changes
+            them while clients are connected.
 
             \(SettingTable.reference)
             """

@@ -123,7 +123,8 @@ package enum OptionTable {
     private static let connectionRows: [OptionRow<ListenerConfiguration>] = [
         .choice(
             "kind", \.kind, .restart,
-            "What is spoken there; the names tcp, tls, ws, wss, http, gossip and links say it too."),
+            "What is spoken there; a listener named tcp, tls, ws, wss, http, gossip or links says so."
+        ),
         .address(
             "address", \.address, .restart,
             "Where it listens; loopback unless said otherwise. Port 0 lets the kernel choose."),
