@@ -123,7 +123,7 @@ package enum OptionTable {
     private static let connectionRows: [OptionRow<ListenerConfiguration>] = [
         .choice(
             "kind", \.kind, .restart,
-            "What is spoken there; a listener named tcp, tls, ws, wss, http, gossip or links says so."
+            "What is spoken there; a name that is one of these says it too."
         ),
         .address(
             "address", \.address, .restart,
