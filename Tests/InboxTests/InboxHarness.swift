@@ -2,9 +2,9 @@ import Base
 import KV
 import Testing
 
-@testable import Inbox
+import Inbox
 
-/// One replica with an engine of its own: carries out what the machine asks for, keeps what it says.
+/// One replica with an engine of its own: does what the machine asks for, keeps what it says.
 final class InboxHarness {
     let machine: InboxMachine
     /// The stored pairs.

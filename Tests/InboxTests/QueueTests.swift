@@ -2,7 +2,7 @@ import Base
 import KV
 import Testing
 
-@testable import Inbox
+import Inbox
 
 @Suite("Queues of stored sessions")
 struct QueueTests {

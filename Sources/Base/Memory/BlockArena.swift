@@ -1,7 +1,7 @@
 /// Blocks of any size in stable memory, addressed by 31-bit handles in units of eight bytes.
 ///
 /// ```
-///  chunk (1 MiB): [block][block][free][block] ... [never used yet]      (never moved, never shrunk)
+///  chunk (1 MiB): [block][block][free][block] ... [never used yet]   (never moved, never shrunk)
 ///  handle:        chunk number | unit within the chunk; 0 means none
 ///  free lists:    one per size up to 1 KiB, then one per power of two up to 1 MiB
 /// ```

@@ -48,7 +48,7 @@ package struct FilterToken: Hashable, Sendable {
 /// What the transient sessions of one worker have subscribed to.
 ///
 /// ```
-///  slot:   handle of the entry, or freeBit and the next free slot           token: generation, slot
+///  slot:   handle of the entry, or freeBit and the next free slot          token: generation, slot
 ///  entry:  generation u32 | tenant u32 | count u32 | a subscriber, or address of a list (8)
 ///          | filter count u16 | flags u8 | filter
 ///  list:   see SubscriberList; from the second subscriber on

@@ -7,11 +7,11 @@ import KV
 ///  session rows:  bucket u16 | 1 | tenant string | client id string | kind u8 | suffix
 ///  shared bodies: bucket u16 | 2 | stamp u64 | ordinal u16
 /// ```
-/// Strings are those of `KeySchema`; no key of one session is a prefix of another's. A range is cut between
-/// buckets: sessions and the bodies that lie beside them stay together.
+/// Strings are those of `KeySchema`; no key of one session is a prefix of another's. A range is cut
+/// between buckets: sessions and the bodies that lie beside them stay together.
 package enum InboxKeys {
     static let sessionArea: UInt8 = 1
-    static let bodyArea: UInt8 = 2
+    package static let bodyArea: UInt8 = 2
 
     /// What a session row is. Numbers are part of the stored format.
     enum RowKind: UInt8 {

@@ -3,7 +3,7 @@ import Base
 /// The queue of one session in memory: where each entry stands, never its bytes.
 ///
 /// Entries lie in the order of their sequences. An entry that leaves the middle stays as a gap
-/// until everything before it has left. Made with the first entry; the limits of the tenant bound it.
+/// until everything before it has left. Made with the first entry; the tenant's limits bound it.
 final class SessionQueue {
     /// One queued message. 32 bytes.
     struct Entry {
