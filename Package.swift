@@ -89,7 +89,7 @@ var targets: [Target] = [
     tests("TestKitTests", ["TestKit"]),
     tests("Tidy", []),
     tool("fuzz", path: "Tests/Fuzz", ["Base", "MQTT", "WebSocket", "TestKit"]),
-    tool("perf", path: "Perf", ["Base", "MQTT", "TestKit", "CMallocCount"]),
+    tool("perf", path: "Perf", ["Base", "MQTT", "KV", "TestKit", "CMallocCount"]),
 ]
 
 if !coreOnly {

@@ -81,6 +81,8 @@ struct RangeClientTests {
         #expect(lonely.sent() == [1])
         lonely.answer(1, .applied, results: 3)
         #expect(lonely.taken() == ["1 done", "2 done", "3 done"])
+        lonely.now = lonely.client.nextDeadline
+        lonely.tick()
         #expect(lonely.client.nextDeadline == .distantFuture)
     }
 
@@ -207,7 +209,10 @@ struct RangeClientTests {
         lonely.answer(1, .fenced)
         #expect(lonely.taken() == ["1 unknown", "2 unavailable"])
         #expect(lonely.client.isFenced && lonely.propose(3) == .fenced)
-        #expect(lonely.sent() == [] && lonely.client.nextDeadline == .distantFuture)
+        #expect(lonely.sent() == [])
+        lonely.now = lonely.client.nextDeadline
+        lonely.tick()
+        #expect(lonely.client.nextDeadline == .distantFuture)
     }
 
     @Test("a question without an answer ends after its time; a late answer is nobody's")

@@ -99,21 +99,28 @@ package struct QueryTicket: Hashable, Sendable {
 package final class MachineOutput {
     /// The result of `apply`, for the proposer and the lane's ring. At most
     /// `RangeLimits.resultBytesMax`.
+    @exclusivity(unchecked)
     package var result = ByteWriter(capacity: 256)
     /// Puts and deletes of this call, persisted with the applied index.
+    @exclusivity(unchecked)
     package var writes = WriteBatch()
     /// Messages to places; the host drops them on a replica that does not lead, except those of
     /// kinds that every replica sends to the workers of its own node (`MessageKind.isLocal`).
     package let outbox: Outbox
     /// Set by `apply`: the answer waits until `release(through:)` reaches this number (a route is
     /// answered only when every loop has seen it). The result itself is kept in the lane at once.
+    @exclusivity(unchecked)
     package var holdAnswerUntil: UInt64?
     /// Highest number released so far in this call.
+    @exclusivity(unchecked)
     package private(set) var releasedThrough: UInt64?
     /// Answers given in this call: ticket and range of `answerBytes`.
+    @exclusivity(unchecked)
     package private(set) var answers: [(ticket: QueryTicket, bytes: ByteRange)] = []
+    @exclusivity(unchecked)
     package private(set) var answerBytes = ByteWriter(capacity: 1024)
     /// Reads asked for in this call.
+    @exclusivity(unchecked)
     package private(set) var reads: [(token: UInt64, keys: [[UInt8]])] = []
 
     package init(outbox: Outbox) { self.outbox = outbox }

@@ -11,28 +11,40 @@ import Base
 /// own answer. Owned by a `RangeClient`; there is one for every part of the key space.
 final class ClientRoute {
     /// The part of the key space this lane serves, and where it is sent.
+    @exclusivity(unchecked)
     var descriptor: RangeDescriptor
     /// First bytes of the start, for quick search.
     let prefix: UInt64
     /// Number of the next batch. The range accepts no other after those in flight.
+    @exclusivity(unchecked)
     var nextNumber: UInt64
     /// Ascending numbers; answers may come in any order.
+    @exclusivity(unchecked)
     var inFlight: [CommandBatch] = []
     /// In order of arrival; the last one is open.
+    @exclusivity(unchecked)
     var waiting: [CommandBatch] = []
+    @exclusivity(unchecked)
     var waitingCommands = 0
+    @exclusivity(unchecked)
     var waitingBytes = 0
     /// Questions to send at the next flush, by request.
+    @exclusivity(unchecked)
     var questions: [UInt64] = []
     /// When what is in flight is sent again.
+    @exclusivity(unchecked)
     var retryAt = Instant.distantFuture
     /// Sendings since the last sign of progress.
+    @exclusivity(unchecked)
     var attempts = 0
     /// What is in flight goes out again at the next flush.
+    @exclusivity(unchecked)
     var mustResend = false
     /// Refused: no new number before one in flight has been applied.
+    @exclusivity(unchecked)
     var isStopped = false
     /// In the client's list of routes to flush.
+    @exclusivity(unchecked)
     var isDirty = false
 
     init(descriptor: RangeDescriptor, nextNumber: UInt64) {

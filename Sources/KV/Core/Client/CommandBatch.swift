@@ -6,19 +6,27 @@ import Base
 /// `ClientRoute` at a time; emptied and used again afterwards.
 final class CommandBatch {
     /// Head (filled in when sent) and commands.
+    @exclusivity(unchecked)
     var bytes = ByteWriter(capacity: 1024)
     /// One per command, in order.
+    @exclusivity(unchecked)
     var tokens: [UInt64] = []
     /// Where it is sent: fixed with the number, since a number names it only there.
+    @exclusivity(unchecked)
     var range = RangeID(store: .system, number: 0)
+    @exclusivity(unchecked)
     var boundaryVersion: UInt64 = 0
     /// Number in the lane; 0 while it waits.
+    @exclusivity(unchecked)
     var number: UInt64 = 0
     /// When its first command came.
+    @exclusivity(unchecked)
     var createdAt = Instant.zero
     /// When it was first sent; meaningless while it waits.
+    @exclusivity(unchecked)
     var proposedAt = Instant.zero
     /// The callers have been told that the outcome is unknown; the lane still needs the answer.
+    @exclusivity(unchecked)
     var isAbandoned = false
 
     var isFull: Bool {

@@ -26,7 +26,9 @@ package struct Completion: Sendable {
 ///
 /// Owned by the worker; memory is kept. The bytes of a completion are valid until `removeAll`.
 package final class CompletionList {
+    @exclusivity(unchecked)
     package private(set) var items: [Completion] = []
+    @exclusivity(unchecked)
     private var results = ByteWriter(capacity: 4096)
 
     package init() {}

@@ -35,12 +35,21 @@ package final class RangeClient {
     package private(set) var isFenced = false
 
     /// By raw value of the store, in key order.
+    @exclusivity(unchecked)
     private var routes: [[ClientRoute]]
+    @exclusivity(unchecked)
     private var routeByRange: [RangeID: ClientRoute] = [:]
+    @exclusivity(unchecked)
     private var dirty: [ClientRoute] = []
+    /// No route has a deadline before this; corrected when it is reached.
+    @exclusivity(unchecked)
+    private var wakeAt = Instant.distantFuture
+    @exclusivity(unchecked)
     private var questions = QuestionTable()
     /// Batches to use again.
+    @exclusivity(unchecked)
     private var pool: [CommandBatch] = []
+    @exclusivity(unchecked)
     private var random: SeededRandom
     /// Frames that could not be understood.
     package private(set) var damagedFrames: UInt64 = 0
@@ -103,6 +112,7 @@ package final class RangeClient {
         let batch = pool.popLast() ?? CommandBatch()
         batch.start(at: now)
         route.waiting.append(batch)
+        wakeAt = min(wakeAt, now + RangeLimits.unproposedTimeMax)
         return batch
     }
 
@@ -192,7 +202,7 @@ package final class RangeClient {
         for route in work {
             route.isDirty = false
             guard let leader = route.descriptor.leader else {
-                route.retryAt = min(route.retryAt, now + backoff(route.attempts, refused: true))
+                retry(route, by: min(route.retryAt, now + backoff(route.attempts, refused: true)))
                 route.attempts += 1
                 continue
             }
@@ -207,13 +217,14 @@ package final class RangeClient {
         if route.mustResend {
             route.mustResend = false
             for batch in route.inFlight { send(batch, to: leader, outbox) }
-            route.retryAt =
-                route.inFlight.isEmpty
-                ? .distantFuture : now + backoff(route.attempts, refused: false)
+            retry(
+                route,
+                by: route.inFlight.isEmpty
+                    ? .distantFuture : now + backoff(route.attempts, refused: false))
             route.attempts += 1
         }
         guard !route.isStopped, !route.waiting.isEmpty else { return }
-        if route.inFlight.isEmpty { route.retryAt = now + backoff(0, refused: false) }
+        if route.inFlight.isEmpty { retry(route, by: now + backoff(0, refused: false)) }
         var sealed = 0
         while sealed < route.waiting.count, route.hasWindow {
             let batch = route.waiting[sealed]
@@ -249,20 +260,18 @@ package final class RangeClient {
         route.questions.removeAll(keepingCapacity: true)
     }
 
-    /// When `tick` is wanted at the latest.
-    package var nextDeadline: Instant {
-        var earliest = questions.retryAt
-        for store in routes {
-            for route in store { earliest = min(earliest, route.deadline) }
-        }
-        return earliest
-    }
+    /// When `tick` is wanted; may be too early, never too late.
+    package var nextDeadline: Instant { min(questions.retryAt, wakeAt) }
 
     /// Repeats what was not answered and ends what has taken too long.
     package func tick(now: Instant, completions: CompletionList) {
-        for store in routes {
-            for route in store where route.deadline <= now {
-                tick(route, now, completions)
+        if wakeAt <= now {
+            wakeAt = .distantFuture
+            for store in routes {
+                for route in store {
+                    if route.deadline <= now { tick(route, now, completions) }
+                    wakeAt = min(wakeAt, route.deadline)
+                }
             }
         }
         for request in questions.takeDue(at: now) { retry(request, now, completions) }
@@ -287,6 +296,11 @@ package final class RangeClient {
             for token in batch.tokens { completions.append(token: token, .unknown) }
             batch.isAbandoned = true
         }
+    }
+
+    private func retry(_ route: ClientRoute, by moment: Instant) {
+        route.retryAt = moment
+        wakeAt = min(wakeAt, moment)
     }
 
     private func retry(_ request: UInt64, _ now: Instant, _ completions: CompletionList) {
@@ -516,7 +530,7 @@ package final class RangeClient {
             route.retryAt = .distantFuture
             follow(route)
         } else if index == 0 {
-            route.retryAt = now + backoff(0, refused: false)
+            retry(route, by: now + backoff(0, refused: false))
         }
         if !route.waiting.isEmpty { markDirty(route) }
     }
@@ -524,7 +538,7 @@ package final class RangeClient {
     /// Stops the lane and tries again soon, from its oldest number.
     private func refused(_ route: ClientRoute, _ now: Instant) {
         route.isStopped = true
-        route.retryAt = min(route.retryAt, now + backoff(route.attempts, refused: true))
+        retry(route, by: min(route.retryAt, now + backoff(route.attempts, refused: true)))
     }
 
     /// Ends everything: what was proposed may have been applied, the rest was not.

@@ -3,37 +3,48 @@ import Base
 /// An engine in memory: pairs in sorted chunks.
 ///
 /// ```
-///  chunks, in key order:   [first key's prefix | chunk] [ ... ] [ ... ]
-///  chunk:                  1 to 64 entries in key order
-///  entry:                  prefix u64 (first 8 bytes of the key) | block
+///  chunks, in key order:   [first key's first 8 bytes | shared | entries] [ ... ] [ ... ]
+///  chunk:                  1 to 64 entries in key order, whose keys share `shared` bytes
+///  entry:                  tail u64 (8 bytes of the key behind the shared ones) | block
 ///  block (one allocation): key length u32 | value length u32 | key | value
 /// ```
-/// A point operation is two binary searches that mostly compare prefixes. A full chunk is halved,
-/// an empty one freed; chunks are not merged otherwise, since queues empty from one side. Memory
-/// of a pair is freed with it. Bounded by its users: each store has limits of its own.
+/// A point operation is two binary searches that mostly compare words and seldom follow a pointer:
+/// the keys of one session or queue differ only behind a long common beginning. A full chunk is
+/// halved, an empty one freed; chunks are not merged otherwise, since queues empty from one side.
+/// Memory of a pair is freed with it. Bounded by its users: each store has limits of its own.
 package final class MemoryEngine: Engine {
     struct Entry {
-        var prefix: UInt64
+        /// Orders the entry within its chunk; equal tails need the whole keys.
+        var tail: UInt64
         var block: UnsafeMutableRawPointer
     }
 
-    /// A run of entries; never empty.
+    /// A run of entries; never empty between calls.
     struct Chunk {
+        /// First bytes of the first key: orders the chunk among the others.
+        var head: UInt64 = 0
         var entries: UnsafeMutablePointer<Entry>
-        var count: Int
+        var count: Int32 = 0
+        /// Bytes that all keys here begin with. May be less than they have in common.
+        var shared: Int32 = 0
+
+        var size: Int { Int(count) }
+        var first: UnsafeRawBufferPointer { MemoryEngine.key(entries[0].block) }
     }
 
     /// Entries in a chunk: insertion moves half a kilobyte at most.
     static let chunkEntries = 64
 
+    @exclusivity(unchecked)
     private var chunks: [Chunk] = []
+    @exclusivity(unchecked)
     package private(set) var count = 0
 
     package init() {}
 
     deinit {
         for chunk in chunks {
-            for index in 0..<chunk.count { chunk.entries[index].block.deallocate() }
+            for index in 0..<chunk.size { chunk.entries[index].block.deallocate() }
             chunk.entries.deallocate()
         }
     }
@@ -95,15 +106,6 @@ package final class MemoryEngine: Engine {
 
     // MARK: Search
 
-    /// Whether the entry comes before the key (negative), is it (zero) or comes after.
-    @inline(__always)
-    private static func compare(
-        _ entry: Entry, _ prefix: UInt64, _ key: UnsafeRawBufferPointer
-    ) -> Int {
-        if entry.prefix != prefix { return entry.prefix < prefix ? -1 : 1 }
-        return KeyOrder.compare(Self.key(entry.block), key)
-    }
-
     /// Where a key is, or where it belongs.
     private struct Position {
         var chunk: Int
@@ -112,31 +114,61 @@ package final class MemoryEngine: Engine {
     }
 
     private func find(_ key: UnsafeRawBufferPointer) -> Position {
-        let prefix = KeyOrder.prefix(key)
-        return chunks.withUnsafeBufferPointer { chunks in
-            // The last chunk whose first entry is not behind the key.
-            var low = 0
-            var high = chunks.count
-            while low < high {
-                let middle = (low &+ high) &>> 1
-                if Self.compare(chunks[middle].entries[0], prefix, key) <= 0 {
-                    low = middle &+ 1
-                } else {
-                    high = middle
-                }
-            }
-            let chunk = max(low &- 1, 0)
+        chunks.withUnsafeBufferPointer { chunks in
+            let chunk = Self.chunk(of: key, in: chunks)
             guard chunk < chunks.count else { return Position(chunk: 0, index: 0, isFound: false) }
-            low = 0
-            high = chunks[chunk].count
-            while low < high {
-                let middle = (low &+ high) &>> 1
-                let order = Self.compare(chunks[chunk].entries[middle], prefix, key)
-                if order == 0 { return Position(chunk: chunk, index: middle, isFound: true) }
-                if order < 0 { low = middle &+ 1 } else { high = middle }
-            }
-            return Position(chunk: chunk, index: low, isFound: false)
+            return Self.find(key, in: chunks[chunk], number: chunk)
         }
+    }
+
+    /// The last chunk whose first key is not behind `key`, or the first chunk.
+    private static func chunk(
+        of key: UnsafeRawBufferPointer, in chunks: UnsafeBufferPointer<Chunk>
+    ) -> Int {
+        let head = KeyOrder.prefix(key)
+        var low = 0
+        var high = chunks.count
+        while low < high {
+            let middle = (low &+ high) &>> 1
+            let other = chunks[middle].head
+            let isBehind =
+                other != head ? other > head : KeyOrder.compare(chunks[middle].first, key) > 0
+            if isBehind { high = middle } else { low = middle &+ 1 }
+        }
+        return max(low &- 1, 0)
+    }
+
+    private static func find(
+        _ key: UnsafeRawBufferPointer, in chunk: Chunk, number: Int
+    ) -> Position {
+        let shared = Int(chunk.shared)
+        let order = compareShared(key, chunk)
+        if order != 0 {
+            return Position(chunk: number, index: order < 0 ? 0 : chunk.size, isFound: false)
+        }
+        let tail = KeyOrder.prefix(key, from: shared)
+        var low = 0
+        var high = chunk.size
+        while low < high {
+            let middle = (low &+ high) &>> 1
+            let entry = chunk.entries[middle]
+            var order = entry.tail < tail ? -1 : 1
+            if entry.tail == tail {
+                order = KeyOrder.compare(Self.key(entry.block), key)
+                if order == 0 { return Position(chunk: number, index: middle, isFound: true) }
+            }
+            if order < 0 { low = middle &+ 1 } else { high = middle }
+        }
+        return Position(chunk: number, index: low, isFound: false)
+    }
+
+    /// Whether the key comes before everything that begins as this chunk does, or behind it.
+    @inline(__always)
+    private static func compareShared(_ key: UnsafeRawBufferPointer, _ chunk: Chunk) -> Int {
+        let shared = Int(chunk.shared)
+        if shared == 0 { return 0 }
+        let own = UnsafeRawBufferPointer(rebasing: key[..<min(shared, key.count)])
+        return KeyOrder.compare(own, UnsafeRawBufferPointer(rebasing: chunk.first[..<shared]))
     }
 
     // MARK: Change
@@ -149,21 +181,31 @@ package final class MemoryEngine: Engine {
             return
         }
         if chunks.isEmpty {
-            chunks.append(Chunk(entries: .allocate(capacity: Self.chunkEntries), count: 0))
+            chunks.append(Chunk(entries: .allocate(capacity: Self.chunkEntries)))
         }
-        if chunks[chunk].count == Self.chunkEntries {
+        if chunks[chunk].size == Self.chunkEntries {
             halve(chunk, insertingAt: index)
-            if index > chunks[chunk].count {
-                index -= chunks[chunk].count
+            if index > chunks[chunk].size {
+                index -= chunks[chunk].size
                 chunk += 1
             }
         }
+        if Self.compareShared(key, chunks[chunk]) != 0 {
+            share(Self.commonCount(key, chunks[chunk].first), in: chunk)
+        }
+        insert(key, value, chunk, index)
+    }
+
+    private func insert(
+        _ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer, _ chunk: Int, _ index: Int
+    ) {
         let entries = chunks[chunk].entries
-        let tail = chunks[chunk].count - index
-        (entries + index + 1).moveInitialize(from: entries + index, count: tail)
-        (entries + index).initialize(
-            to: Entry(prefix: KeyOrder.prefix(key), block: Self.block(key, value)))
+        let tail = KeyOrder.prefix(key, from: Int(chunks[chunk].shared))
+        (entries + index + 1).moveInitialize(
+            from: entries + index, count: chunks[chunk].size - index)
+        (entries + index).initialize(to: Entry(tail: tail, block: Self.block(key, value)))
         chunks[chunk].count += 1
+        if index == 0 { chunks[chunk].head = KeyOrder.prefix(key) }
         count += 1
     }
 
@@ -189,20 +231,55 @@ package final class MemoryEngine: Engine {
         let moved = Self.chunkEntries - kept
         let upper = UnsafeMutablePointer<Entry>.allocate(capacity: Self.chunkEntries)
         upper.moveInitialize(from: chunks[chunk].entries + kept, count: moved)
-        chunks[chunk].count = kept
-        chunks.insert(Chunk(entries: upper, count: moved), at: chunk + 1)
+        chunks[chunk].count = Int32(kept)
+        chunks.insert(
+            Chunk(entries: upper, count: Int32(moved), shared: chunks[chunk].shared),
+            at: chunk + 1)
+        for number in chunk...chunk + 1 {
+            chunks[number].head = KeyOrder.prefix(chunks[number].first)
+            let last = Self.key(chunks[number].entries[chunks[number].size - 1].block)
+            share(Self.commonCount(chunks[number].first, last), in: number)
+        }
+    }
+
+    /// Sets how many bytes the keys of a chunk are taken to share.
+    private func share(_ shared: Int, in chunk: Int) {
+        guard shared != Int(chunks[chunk].shared) else { return }
+        chunks[chunk].shared = Int32(truncatingIfNeeded: shared)
+        let entries = chunks[chunk].entries
+        for index in 0..<chunks[chunk].size {
+            entries[index].tail = KeyOrder.prefix(Self.key(entries[index].block), from: shared)
+        }
+    }
+
+    /// How many bytes two keys begin with in common.
+    private static func commonCount(
+        _ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer
+    ) -> Int {
+        let count = min(left.count, right.count)
+        var offset = 0
+        while offset < count, left[offset] == right[offset] { offset &+= 1 }
+        return offset
     }
 
     private func remove(_ chunk: Int, _ index: Int) {
-        let entries = chunks[chunk].entries
-        entries[index].block.deallocate()
-        (entries + index).moveInitialize(
-            from: entries + index + 1, count: chunks[chunk].count - index - 1)
-        chunks[chunk].count -= 1
-        count -= 1
+        removeEntries(chunk, index, index + 1)
         if chunks[chunk].count == 0 {
-            entries.deallocate()
+            chunks[chunk].entries.deallocate()
             chunks.remove(at: chunk)
+        }
+    }
+
+    private func removeEntries(_ chunk: Int, _ first: Int, _ behind: Int) {
+        guard behind > first else { return }
+        let entries = chunks[chunk].entries
+        for index in first..<behind { entries[index].block.deallocate() }
+        (entries + first).moveInitialize(
+            from: entries + behind, count: chunks[chunk].size - behind)
+        chunks[chunk].count -= Int32(behind - first)
+        count -= behind - first
+        if first == 0, chunks[chunk].count > 0 {
+            chunks[chunk].head = KeyOrder.prefix(chunks[chunk].first)
         }
     }
 
@@ -212,7 +289,7 @@ package final class MemoryEngine: Engine {
         let start = bounds.start.withUnsafeBytes { find($0) }
         var (chunk, index) = (start.chunk, start.index)
         while chunk < chunks.count {
-            while index < chunks[chunk].count {
+            while index < chunks[chunk].size {
                 let block = chunks[chunk].entries[index].block
                 let key = RawSpan(_unsafeBytes: Self.key(block))
                 if let end = bounds.end, KeyOrder.compare(end, key) <= 0 { return }
@@ -231,25 +308,15 @@ package final class MemoryEngine: Engine {
         let end =
             bounds.end.map { $0.withUnsafeBytes { find($0) } }
             ?? Position(
-                chunk: chunks.count - 1, index: chunks[chunks.count - 1].count, isFound: false)
+                chunk: chunks.count - 1, index: chunks[chunks.count - 1].size, isFound: false)
         for chunk in start.chunk...end.chunk {
             let first = chunk == start.chunk ? start.index : 0
-            let behind = chunk == end.chunk ? end.index : chunks[chunk].count
+            let behind = chunk == end.chunk ? end.index : chunks[chunk].size
             removeEntries(chunk, first, behind)
         }
         for chunk in start.chunk...end.chunk where chunks[chunk].count == 0 {
             chunks[chunk].entries.deallocate()
         }
         chunks.removeAll { $0.count == 0 }
-    }
-
-    private func removeEntries(_ chunk: Int, _ first: Int, _ behind: Int) {
-        guard behind > first else { return }
-        let entries = chunks[chunk].entries
-        for index in first..<behind { entries[index].block.deallocate() }
-        (entries + first).moveInitialize(
-            from: entries + behind, count: chunks[chunk].count - behind)
-        chunks[chunk].count -= behind - first
-        count -= behind - first
     }
 }

@@ -14,28 +14,48 @@ import Base
 package final class RangeHost {
     package let place: Place
     /// What this host knows of all ranges, its own included.
+    @exclusivity(unchecked)
     package private(set) var map: RangeMap
     /// Workers of this node: each hears of new boundaries.
     private let workers: Int
     private let outbox: Outbox
     private let output: MachineOutput
     /// By raw value of the store.
+    @exclusivity(unchecked)
     private var engines: [any Engine] = []
+    @exclusivity(unchecked)
     private var replicas: [RangeReplica] = []
+    /// Those with something to do, in the order in which it came: a turn visits no others.
+    @exclusivity(unchecked)
+    private var active: [RangeReplica] = []
+    /// No machine has anything due before this; corrected when it is reached.
+    @exclusivity(unchecked)
+    private var earliestDue = WallTime.distantFuture
+    @exclusivity(unchecked)
     private var replicaByID: [RangeID: RangeReplica] = [:]
+    @exclusivity(unchecked)
     private var tickets = TicketTable()
     /// Results of the batch that is being applied.
+    @exclusivity(unchecked)
     private var results = ByteWriter(capacity: 4096)
+    @exclusivity(unchecked)
     private var wallTime = WallTime.zero
+    @exclusivity(unchecked)
     private var turnNumber: UInt64 = 0
+    @exclusivity(unchecked)
     private var random: SeededRandom
+    @exclusivity(unchecked)
     private var fault: FaultKnob?
+    @exclusivity(unchecked)
     private var delayed = DelayedFrames()
 
     /// Frames that could not be understood, and messages whose range was not found.
+    @exclusivity(unchecked)
     package private(set) var damagedFrames: UInt64 = 0
+    @exclusivity(unchecked)
     package private(set) var droppedMessages: UInt64 = 0
     /// Entries applied, repeats answered, batches refused, ranges cut.
+    @exclusivity(unchecked)
     package private(set) var metrics = RangeHostMetrics()
 
     /// `seed` names new ranges. `fault` is nil outside tests.
@@ -106,6 +126,22 @@ package final class RangeHost {
         }
     }
 
+    // Not inlined: the compiler (6.3.1) fails on it inside loops.
+    @inline(never)
+    private func enqueue(
+        _ kind: EntryKind, from sender: Place, _ replica: RangeReplica,
+        _ write: (inout ByteWriter) -> Void
+    ) {
+        replica.queue.append(kind, from: sender, write)
+        activate(replica)
+    }
+
+    private func activate(_ replica: RangeReplica) {
+        if replica.isActive { return }
+        replica.isActive = true
+        active.append(replica)
+    }
+
     private func receiveProposal(_ body: RawSpan, from sender: Place) throws(ByteShortage) {
         var reader = ByteReader(body)
         let envelope = try CommandEnvelope(body, reader: &reader)
@@ -117,7 +153,7 @@ package final class RangeHost {
             return
         }
         switch replica.queue.isFull ? .busy : fault?.arrival() ?? .taken {
-        case .taken: replica.queue.append(.commands, from: sender) { $0.append(body) }
+        case .taken: enqueue(.commands, from: sender, replica) { $0.append(body) }
         case .lost: break
         case .busy: refuse(envelope, .busy, to: sender)
         case .notLeader: refuse(envelope, .notLeader, to: sender)
@@ -133,7 +169,7 @@ package final class RangeHost {
             return
         }
         switch replica.queue.isFull ? .busy : fault?.arrival() ?? .taken {
-        case .taken: replica.queue.append(.question, from: sender) { $0.append(body) }
+        case .taken: enqueue(.question, from: sender, replica) { $0.append(body) }
         case .lost: break
         case .busy: refuse(question, .busy, to: sender)
         case .notLeader: refuse(question, .notLeader, to: sender)
@@ -150,7 +186,7 @@ package final class RangeHost {
             passOn(kind, message, body, from: sender)
             return
         }
-        replica.queue.append(.message, from: sender) { writer in
+        enqueue(.message, from: sender, replica) { writer in
             writer.append(kind.rawValue)
             writer.append(body)
         }
@@ -173,7 +209,7 @@ package final class RangeHost {
                 return
             }
             // The sender stays the one who wrote it; another host sees the one who passed it on.
-            replica.queue.append(.message, from: sender) { writer in
+            enqueue(.message, from: sender, replica) { writer in
                 writer.append(kind.rawValue)
                 Self.write(message, body, to: heir, into: &writer)
             }
@@ -202,37 +238,43 @@ package final class RangeHost {
         delayed.send(through: turnNumber, outbox)
         cutByFault()
         var budget = RangeLimits.appliedPerTurn
-        // Ranges that a split adds have their first turn in the next one.
-        let count = replicas.count
-        for step in 0..<count {
-            let replica = replicas[(step + Int(turnNumber % UInt64(count))) % count]
+        let work = active
+        active.removeAll(keepingCapacity: true)
+        for replica in work {
+            replica.isActive = false
             completeReads(of: replica)
             replica.queue.beginTurn()
             while budget > 0, let item = replica.queue.next() {
                 budget -= process(item, of: replica)
             }
+            if replica.hasWork { activate(replica) }
         }
-        for replica in replicas { proposeDue(of: replica) }
-        return !delayed.isEmpty || replicas.contains { $0.hasWork }
+        if earliestDue <= wallTime { proposeDue() }
+        return !delayed.isEmpty || !active.isEmpty
     }
 
-    /// When `turn` is wanted although nothing arrives.
+    /// When `turn` is wanted although nothing arrives; may be too early, never too late.
     package func nextDeadline(now: Instant, wallTime: WallTime) -> Instant {
-        var earliest = delayed.isEmpty ? Instant.distantFuture : now
-        for replica in replicas {
-            if replica.hasWork { return now }
-            let due = replica.machine.nextDue
-            if due == .distantFuture { continue }
-            let wait = due > wallTime ? due.milliseconds - wallTime.milliseconds : 0
-            earliest = min(earliest, now + .milliseconds(Int64(clamping: wait)))
-        }
-        return earliest
+        if !delayed.isEmpty || !active.isEmpty { return now }
+        if earliestDue == .distantFuture { return .distantFuture }
+        let wait =
+            earliestDue > wallTime ? earliestDue.milliseconds - wallTime.milliseconds : 0
+        return now + .milliseconds(Int64(clamping: wait))
+    }
+
+    private func proposeDue() {
+        earliestDue = .distantFuture
+        for index in replicas.indices { proposeDue(of: replicas[index]) }
     }
 
     private func proposeDue(of replica: RangeReplica) {
-        guard !replica.isDueProposed, replica.machine.nextDue <= wallTime else { return }
+        if replica.isDueProposed { return }
+        guard replica.nextDue <= wallTime else {
+            earliestDue = min(earliestDue, replica.nextDue)
+            return
+        }
         replica.isDueProposed = true
-        replica.queue.append(.due, from: place) { _ in }
+        enqueue(.due, from: place, replica) { $0.reserve(0) }
     }
 
     /// Deals with one item; returns what it counts against the turn's budget.
@@ -420,12 +462,17 @@ package final class RangeHost {
     private func carryOut(_ replica: RangeReplica) {
         if output.writes.count > 0 { replica.engine.apply(output.writes) }
         for answer in output.answers { give(answer.ticket, answer.bytes, replica) }
-        if !output.reads.isEmpty { replica.reads += output.reads }
+        if !output.reads.isEmpty {
+            replica.reads += output.reads
+            activate(replica)
+        }
         if let released = output.releasedThrough, released > replica.releasedThrough {
             replica.releasedThrough = released
             release(replica)
         }
         output.removeAll()
+        replica.nextDue = replica.machine.nextDue
+        if !replica.isDueProposed { earliestDue = min(earliestDue, replica.nextDue) }
     }
 
     private func give(_ ticket: QueryTicket, _ part: ByteRange, _ replica: RangeReplica) {
@@ -523,7 +570,7 @@ package final class RangeHost {
         }
         // Ranges of the beginning have small numbers; these have the upper bit and 63 of chance.
         let number = random.next() | 1 << 63
-        replica.queue.append(.split, from: place) { writer in
+        enqueue(.split, from: place, replica) { writer in
             writer.append(bigEndian: number)
             writer.append(lengthPrefixed32: key.span.bytes)
         }
@@ -562,6 +609,7 @@ package final class RangeHost {
         metrics.splits += 1
         announce([replica.descriptor, upper])
         carryOut(replica)
+        carryOut(half)
     }
 
     /// Tells every worker of the node.
@@ -579,7 +627,7 @@ package final class RangeHost {
     /// of theirs is still under way will be refused.
     package func fence(_ node: NodeID, through epoch: LivenessEpoch) {
         for replica in replicas {
-            replica.queue.append(.fence, from: place) { writer in
+            enqueue(.fence, from: place, replica) { writer in
                 writer.append(bigEndian: node.rawValue)
                 writer.append(bigEndian: epoch.rawValue)
             }

@@ -5,22 +5,37 @@ import Base
 /// Owned by a `RangeHost`. Replicated: descriptor's boundaries, lanes, index, time, machine.
 /// Volatile: everything else; a new leader starts without it.
 final class RangeReplica {
+    @exclusivity(unchecked)
     var descriptor: RangeDescriptor
     let machine: any RangeMachine
     let engine: any Engine
+    @exclusivity(unchecked)
     var lanes: LaneTable
     /// Index of the last applied entry.
+    @exclusivity(unchecked)
     var appliedIndex: UInt64
     /// The range's time: the largest leader's time in the log so far.
+    @exclusivity(unchecked)
     var time: WallTime
+    @exclusivity(unchecked)
     var queue = HostQueue()
+    /// In the host's list of replicas with something to do.
+    @exclusivity(unchecked)
+    var isActive = false
+    /// What the machine said after the last call of it.
+    @exclusivity(unchecked)
+    var nextDue = WallTime.distantFuture
     /// A `due` entry is on its way through the log.
+    @exclusivity(unchecked)
     var isDueProposed = false
     /// Every number up to this one is released.
+    @exclusivity(unchecked)
     var releasedThrough: UInt64 = 0
     /// Answers that wait for a release. At most `RangeLimits.heldAnswersMax`.
+    @exclusivity(unchecked)
     var held: [HeldAnswer] = []
     /// Reads that the machine asked for, answered in a later turn.
+    @exclusivity(unchecked)
     var reads: [(token: UInt64, keys: [[UInt8]])] = []
 
     struct HeldAnswer {
