@@ -7,43 +7,43 @@ enum CodecScenarios {
         Scenario(
             name: "decode-publish-311",
             what: "QoS 1, topic of 33 bytes, payload of 64: framing and decoding",
-            nanosecondsMax: 20, mallocsMax: 0.001
+            nanosecondsMax: 45, mallocsMax: 0.01
         ) { decode($0, packet(.v311, forwarded: []), .server(.v311)) },
         Scenario(
             name: "decode-publish-5",
             what: "the same with an empty property block",
-            nanosecondsMax: 20, mallocsMax: 0.001
+            nanosecondsMax: 45, mallocsMax: 0.01
         ) { decode($0, packet(.v5, forwarded: []), .server(.v5)) },
         Scenario(
             name: "decode-publish-5-properties",
             what: "the same with content type, response topic, correlation data, user property",
-            nanosecondsMax: 90, mallocsMax: 0.001
+            nanosecondsMax: 160, mallocsMax: 0.01
         ) { decode($0, packet(.v5, forwarded: properties), .server(.v5)) },
         Scenario(
-            name: "decode-puback", what: "four bytes, framing and decoding", nanosecondsMax: 10,
-            mallocsMax: 0.001, run: decodePuback),
+            name: "decode-puback", what: "four bytes, framing and decoding", nanosecondsMax: 25,
+            mallocsMax: 0.01, run: decodePuback),
         Scenario(
             name: "decode-user-properties",
             what: "256 user properties in one PUBLISH: per packet",
-            nanosecondsMax: 8_000, mallocsMax: 0.001, run: decodeUserProperties),
+            nanosecondsMax: 9_000, mallocsMax: 0.1, run: decodeUserProperties),
         Scenario(
             name: "encode-publish-311", what: "QoS 1, topic of 33 bytes, payload of 64",
-            nanosecondsMax: 20, mallocsMax: 0.001
+            nanosecondsMax: 25, mallocsMax: 0.01
         ) { encode($0, .v311, forwarded: []) },
         Scenario(
             name: "encode-publish-5",
             what: "the same with a subscription identifier and forwarded properties",
-            nanosecondsMax: 30, mallocsMax: 0.001
+            nanosecondsMax: 35, mallocsMax: 0.01
         ) { encode($0, .v5, forwarded: properties) },
         Scenario(
-            name: "encode-puback", what: "four bytes", nanosecondsMax: 8, mallocsMax: 0.001,
+            name: "encode-puback", what: "four bytes", nanosecondsMax: 6, mallocsMax: 0.01,
             run: encodePuback),
         Scenario(
             name: "record-write", what: "message record: topic 33, payload 64",
-            nanosecondsMax: 30, mallocsMax: 0.001, run: recordWrite),
+            nanosecondsMax: 50, mallocsMax: 0.01, run: recordWrite),
         Scenario(
-            name: "record-read", what: "message record, checked", nanosecondsMax: 15,
-            mallocsMax: 0.001, run: recordRead),
+            name: "record-read", what: "message record, checked", nanosecondsMax: 35,
+            mallocsMax: 0.01, run: recordRead),
     ]
 
     static let topic = Array("plant/7/line/23/sensor/temperature".utf8.prefix(33))

@@ -10,6 +10,7 @@ enum PerfProgram {
             }
             return
         }
+        if first == "count" { return count(arguments) }
         let isCheck = first == "check"
         let chosen = ScenarioTable.all.filter {
             isCheck || first == "all" || $0.name.hasPrefix(first)
@@ -23,6 +24,17 @@ enum PerfProgram {
             Output.line("above its ceiling: \(over.map(\.name).joined(separator: ", "))")
             exit(1)
         }
+    }
+
+    /// The difference of two counts is the cost of the operations without the start.
+    private static func count(_ arguments: [String]) {
+        guard arguments.count == 3, let number = Int(arguments[2]),
+            let scenario = ScenarioTable.all.first(where: { $0.name == arguments[1] })
+        else {
+            Output.line("perf count NAME N")
+            exit(2)
+        }
+        Output.line("\(scenario.name) \(number): \(scenario.run(number))")
     }
 
     /// Measures and prints one scenario; false above a ceiling.

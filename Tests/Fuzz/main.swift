@@ -1,1 +1,4 @@
-import Base
+// fuzz                       lists the targets
+// fuzz TARGET [SEED] [SECONDS]   feeds it mutated input; the same seed does the same again
+
+FuzzProgram.run(Array(CommandLine.arguments.dropFirst()))

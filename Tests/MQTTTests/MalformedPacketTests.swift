@@ -22,7 +22,9 @@ struct MalformedPacketTests {
         Vector(
             "5 PUBLISH remaining length not minimal [MQTT-1.5.5-1]", server5,
             raw: "30 84 80 00 0001 't' 00", .remainingLengthNotMinimal),
-        Vector("flags of PINGREQ [v3 MQTT-2.2.2-2]", server4, first: 0xC1, "", .flagsReserved),
+        Vector(
+            "flags of PINGREQ [MQTT-2.1.3-1] [v3 MQTT-2.2.2-1] [v3 MQTT-2.2.2-2]", server4,
+            first: 0xC1, "", .flagsReserved),
         Vector(
             "flags of CONNECT [v3 MQTT-2.2.2-2]", server4, first: 0x11, "('MQTT') 04",
             .flagsReserved),
@@ -50,20 +52,20 @@ struct MalformedPacketTests {
             "unknown protocol name [MQTT-3.1.2-1] [v3 MQTT-3.1.2-1]", server4, first: 0x10,
             "('MQTX') 04 02 0000 ('a')", .protocolNameUnknown),
         Vector(
-            "protocol name in lower case [MQTT-3.1.2-1]", server4, first: 0x10,
+            "protocol name in lower case [MQTT-3.1.2-1] [v3 MQTT-3.1.2-1]", server4, first: 0x10,
             "('mqtt') 04 02 0000 ('a')", .protocolNameUnknown),
         Vector(
             "level 6 [MQTT-3.1.2-2] [v3 MQTT-3.1.2-2]", server4, first: 0x10,
             "('MQTT') 06 02 0000 ('a')",
             .protocolVersionUnsupported),
         Vector(
-            "level 3 under the name MQTT [MQTT-3.1.2-2]", server4, first: 0x10,
+            "level 3 under the name MQTT [MQTT-3.1.2-2] [v3 MQTT-3.1.2-2]", server4, first: 0x10,
             "('MQTT') 03 02 0000 ('a')", .protocolVersionUnsupported),
         Vector(
-            "level 4 under the name MQIsdp [MQTT-3.1.2-2]", server4, first: 0x10,
+            "level 4 under the name MQIsdp [MQTT-3.1.2-2] [v3 MQTT-3.1.2-2]", server4, first: 0x10,
             "('MQIsdp') 04 02 0000 ('a')", .protocolVersionUnsupported),
         Vector(
-            "a bridge's level 0x84 [MQTT-3.1.2-2]", server4, first: 0x10,
+            "a bridge's level 0x84 [MQTT-3.1.2-2] [v3 MQTT-3.1.2-2]", server4, first: 0x10,
             "('MQTT') 84 02 0000 ('a')", .protocolVersionUnsupported),
         Vector(
             "3.1.1 reserved flag [v3 MQTT-3.1.2-3]", server4, first: 0x10,

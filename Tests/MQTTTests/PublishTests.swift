@@ -136,7 +136,7 @@ struct AnswerTests {
     }
 
     @Test(
-        "3.x refusals use the return codes that those versions have [v3 MQTT-3.2.2-4]",
+        "3.x refusals use the return codes that those versions have [v3 MQTT-3.2.2-6]",
         arguments: [
             (.success, 0), (.unsupportedProtocolVersion, 1), (.clientIdentifierNotValid, 2),
             (.serverUnavailable, 3), (.serverBusy, 3), (.quotaExceeded, 3),
@@ -151,7 +151,7 @@ struct AnswerTests {
         #expect(writer.array == (expected.map { [0x20, 2, 0, $0] } ?? []))
     }
 
-    @Test("session present never goes with a refusal, nor to 3.1 [MQTT-3.2.2-6]")
+    @Test("session present never goes with a refusal, nor to 3.1 [MQTT-3.2.2-6] [v3 MQTT-3.2.2-4]")
     func sessionPresent() {
         for version in ProtocolVersion.allCases {
             for code in [ReasonCode.success, .notAuthorized] {

@@ -57,6 +57,8 @@ enum FloorPlan {
     static let librariesOfTests: Set<String> = [
         "Testing", "Foundation", "FoundationEssentials", "FoundationNetworking", "TestKit",
         "Synchronization", "Glibc", "Histogram", "ArgumentParser",
+        // A slice of every fuzz target runs with the tests of its module.
+        "fuzz",
         "HummingbirdTesting", "AsyncHTTPClient", "Logging", "HTTPTypes", "NIOCore", "Yams",
     ]
 
