@@ -19,8 +19,8 @@ package struct ByteRange: Equatable, Sendable {
         self.count = UInt32(truncatingIfNeeded: count)
     }
 
-    @usableFromInline
-    package static let empty = ByteRange(offset: 0, count: 0)
+    @inlinable
+    package static var empty: ByteRange { ByteRange(offset: 0, count: 0) }
 
     @inlinable
     package var isEmpty: Bool { count == 0 }

@@ -1,8 +1,10 @@
 import Base
 
 /// PUBACK, PUBREC, PUBREL and PUBCOMP to bytes.
+@usableFromInline
 package enum AckEncoding {
     /// Bytes that a short acknowledgement takes at most.
+    @usableFromInline
     package static var shortSizeMax: Int { 5 }
 
     /// The hot form: no properties; the reason code is left out when it is success or the version
@@ -66,11 +68,14 @@ package enum AckEncoding {
 }
 
 /// PINGREQ and PINGRESP to bytes.
+@usableFromInline
 package enum PingEncoding {
+    @usableFromInline
     package static func pingreq(into writer: inout ByteWriter) {
         writer.append(bigEndian: 0xC000 as UInt16)
     }
 
+    @usableFromInline
     package static func pingresp(into writer: inout ByteWriter) {
         writer.append(bigEndian: 0xD000 as UInt16)
     }

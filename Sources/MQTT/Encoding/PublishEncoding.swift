@@ -10,6 +10,7 @@ import Base
 /// A value on the stack; holds no bytes. The caller gives the same parts to `write` whose sizes it
 /// gave to `init`. Header and payload are written apart, so that a large payload can be sent by
 /// reference.
+@usableFromInline
 package struct PublishEncoding: Sendable {
     /// Topic with its two length bytes; 2 if only an alias is sent.
     @usableFromInline let topicSize: Int
@@ -18,13 +19,15 @@ package struct PublishEncoding: Sendable {
     @usableFromInline let propertiesSize: Int
     /// Value of the remaining length field.
     @usableFromInline let remainingLength: Int
-    package let fields: PublishFields
+    @usableFromInline package let fields: PublishFields
 
     /// Bytes up to the payload.
     @inlinable
     package var headerSize: Int { totalSize &- payloadSize }
+    @usableFromInline
     package let payloadSize: Int
     /// Bytes of the whole packet: to compare with the client's maximum packet size.
+    @usableFromInline
     package let totalSize: Int
     /// Where the packet id stands, for writing it into a shared copy; meaningless with QoS 0.
     @inlinable
@@ -124,16 +127,24 @@ package struct PublishEncoding: Sendable {
 }
 
 /// The numbers of an outgoing PUBLISH.
+@usableFromInline
 package struct PublishFields: Sendable {
+    @usableFromInline
     package var version: ProtocolVersion
+    @usableFromInline
     package var qos: QoS
+    @usableFromInline
     package var dup: Bool
+    @usableFromInline
     package var retain: Bool
     /// Not written with QoS 0.
+    @usableFromInline
     package var packetID: UInt16
     /// 0 for none. MQTT 5 only, as is the expiry.
+    @usableFromInline
     package var topicAlias: UInt16
     /// Remaining seconds; nil for none.
+    @usableFromInline
     package var messageExpiry: UInt32?
 
     @inlinable
@@ -159,6 +170,7 @@ package struct PublishFields: Sendable {
 extension PublishEncoding {
     /// Encodes a PUBLISH from arrays: for clients, tests and rare senders. `topic` is without its
     /// length and may be empty with an alias. `forwarded` are encoded properties.
+    @usableFromInline
     package static func encode(
         _ fields: PublishFields, topic: [UInt8], forwarded: [UInt8], subscriptionIDs: [UInt32],
         payload: [UInt8], into writer: inout ByteWriter

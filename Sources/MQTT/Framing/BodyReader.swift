@@ -5,6 +5,7 @@ import Base
 ///
 /// Holds positions only. `end` never lies behind the buffer, so bytes before it may be loaded
 /// without a second check.
+@usableFromInline
 package struct BodyReader {
     @usableFromInline var offset: Int
     /// One past the last byte that may be read.

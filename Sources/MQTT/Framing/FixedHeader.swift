@@ -4,10 +4,12 @@ import Base
 ///
 /// Decoded once per packet; typed decoders take it together with the same buffer. Kept in three
 /// registers, because it is passed for every packet.
+@usableFromInline
 package struct FixedHeader: Equatable, Sendable {
     /// Bits 0-7 first byte, 8-15 size of the fixed header, 16 remaining length not minimal.
     @usableFromInline let bits: UInt32
     /// Variable header and payload.
+    @usableFromInline
     package let body: ByteRange
 
     @inlinable
@@ -35,6 +37,7 @@ package struct FixedHeader: Equatable, Sendable {
 }
 
 /// What the bytes at a position of the stream are.
+@usableFromInline
 package enum FrameResult: Equatable, Sendable {
     /// Not a whole packet yet. `totalSize` is the size of the packet, 0 while it is unknown.
     case needMore(totalSize: Int)
@@ -44,6 +47,7 @@ package enum FrameResult: Equatable, Sendable {
 
 extension FixedHeader {
     /// Bytes that a fixed header takes at most.
+    @usableFromInline
     package static var sizeMax: Int { 5 }
 
     /// Looks for a packet at `offset`. Runs for every packet, copies nothing, and refuses a packet
@@ -99,6 +103,12 @@ extension FixedHeader {
                 body: ByteRange(offset: offset &+ headerSize, count: length)))
     }
 
+    /// As `PacketType.requiredFlags`, from the type's number: 2 for PUBREL, SUBSCRIBE, UNSUBSCRIBE.
+    @inlinable @inline(__always)
+    var requiredFlags: UInt8 {
+        UInt8(truncatingIfNeeded: (0b0101_0100_0000 as UInt32) &>> (bits &>> 4 & 0x0F)) &<< 1 & 2
+    }
+
     /// Checks what the header alone can break: reserved flags and the form of the length.
     ///
     /// MQTT 3.1 gave DUP a meaning on re-sent PUBREL, SUBSCRIBE and UNSUBSCRIBE and left the
@@ -106,6 +116,6 @@ extension FixedHeader {
     @inlinable @inline(__always)
     func check(_ version: ProtocolVersion) throws(DecodeFault) {
         if version == .v5 && !isLengthMinimal { throw .remainingLengthNotMinimal }
-        if flags != type.requiredFlags && version != .v31 { throw .flagsReserved }
+        if flags != requiredFlags && version != .v31 { throw .flagsReserved }
     }
 }

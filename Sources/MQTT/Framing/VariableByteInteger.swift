@@ -1,6 +1,8 @@
 /// The variable byte integer of MQTT: seven bits a byte, low bits first, at most four bytes.
+@usableFromInline
 package enum VariableByteInteger {
     /// The largest value that four bytes hold.
+    @usableFromInline
     package static var maximum: Int { 268_435_455 }
 
     /// Bytes that the shortest encoding of `value` takes.

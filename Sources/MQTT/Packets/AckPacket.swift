@@ -1,12 +1,17 @@
 import Base
 
 /// PUBACK, PUBREC, PUBREL or PUBCOMP in place.
+@usableFromInline
 package struct AckPacket: Equatable, Sendable {
+    @usableFromInline
     package var packetID: UInt16
+    @usableFromInline
     package var reasonCode: ReasonCode
     /// Offset 0 means absent.
+    @usableFromInline
     package var reasonString = ByteRange.empty
     /// The whole property block without its length.
+    @usableFromInline
     package var properties = ByteRange.empty
 
     @inlinable
@@ -15,7 +20,7 @@ package struct AckPacket: Equatable, Sendable {
         self.reasonCode = reasonCode
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     package static func decode(
         _ header: FixedHeader, _ bytes: RawSpan, _ options: DecodeOptions
     ) throws(DecodeFault) -> AckPacket {
@@ -58,7 +63,9 @@ extension BodyReader {
 }
 
 /// PINGREQ and PINGRESP: nothing but a header, which can still be wrong.
+@usableFromInline
 package enum PingPacket {
+    @usableFromInline
     package static func check(
         _ header: FixedHeader, _ options: DecodeOptions
     ) throws(DecodeFault) {

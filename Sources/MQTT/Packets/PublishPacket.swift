@@ -3,34 +3,52 @@ import Base
 /// A PUBLISH in place: positions and numbers, no bytes, nothing allocated.
 ///
 /// All ranges refer to the buffer that was decoded. The two bytes before `topic` are its length.
+@usableFromInline
 package struct PublishPacket: Equatable, Sendable {
+    @usableFromInline
     package var qos: QoS
+    @usableFromInline
     package var dup: Bool
+    @usableFromInline
     package var retain: Bool
     /// 1 or 0; nil when the property is absent. 1 says that the payload is UTF-8.
+    @usableFromInline
     package var payloadFormat: UInt8?
     /// 0 with QoS 0.
+    @usableFromInline
     package var packetID: UInt16 = 0
     /// 0 without one.
+    @usableFromInline
     package var topicAlias: UInt16 = 0
     /// Seconds; nil if the message does not expire.
+    @usableFromInline
     package var messageExpiry: UInt32?
     /// The topic name without its length; empty only with a topic alias.
+    @usableFromInline
     package var topic = ByteRange.empty
+    @usableFromInline
     package var payload = ByteRange.empty
     /// The whole property block without its length.
+    @usableFromInline
     package var properties = ByteRange.empty
     /// From the first to the last property that is passed on. What lies between belongs to it only
     /// if `isForwardedContiguous`.
+    @usableFromInline
     package var forwarded = ByteRange.empty
     /// Bytes of the properties that are passed on.
+    @usableFromInline
     package var forwardedSize: UInt32 = 0
     /// Offset 0 means absent, for each of these three.
+    @usableFromInline
     package var contentType = ByteRange.empty
+    @usableFromInline
     package var responseTopic = ByteRange.empty
+    @usableFromInline
     package var correlationData = ByteRange.empty
+    @usableFromInline
     package var userPropertyCount: UInt32 = 0
     /// Subscription identifiers, which only a client receives.
+    @usableFromInline
     package var subscriptionIDCount: UInt32 = 0
 
     @inlinable
@@ -48,11 +66,13 @@ package struct PublishPacket: Equatable, Sendable {
 
 extension PublishPacket {
     /// Decodes the body that `header` found in `bytes`.
-    @inlinable
+    @inlinable @inline(__always)
     package static func decode(
         _ header: FixedHeader, _ bytes: RawSpan, _ options: DecodeOptions
     ) throws(DecodeFault) -> PublishPacket {
-        guard let qos = QoS(rawValue: (header.flags &>> 1) & 3) else { throw .qosReserved }
+        let qosBits = (header.flags &>> 1) & 3
+        if qosBits == 3 { throw .qosReserved }
+        let qos: QoS = qosBits == 0 ? .atMostOnce : (qosBits == 1 ? .atLeastOnce : .exactlyOnce)
         let dup = header.flags & 8 != 0
         let version = options.version
         if dup, qos == .atMostOnce, version != .v31 { throw .dupOnQoS0 }
@@ -117,6 +137,7 @@ extension PublishPacket {
 
     /// Appends the properties that are passed on, unchanged and in order. `bytes` is the buffer
     /// that the packet was decoded from.
+    @usableFromInline
     package func writeForwarded(_ bytes: RawSpan, into writer: inout ByteWriter) {
         if isForwardedContiguous {
             if forwardedSize > 0 { writer.append(bytes.extracting(forwarded.range)) }
@@ -130,6 +151,7 @@ extension PublishPacket {
     }
 
     /// The subscription identifiers in order.
+    @usableFromInline
     package func subscriptionIDs(_ bytes: RawSpan) -> [UInt32] {
         var found: [UInt32] = []
         guard subscriptionIDCount > 0 else { return found }
@@ -140,6 +162,7 @@ extension PublishPacket {
     }
 
     /// The user properties in order.
+    @usableFromInline
     package func userProperties(_ bytes: RawSpan) -> UserProperties {
         var found = UserProperties()
         guard userPropertyCount > 0 else { return found }
@@ -160,6 +183,7 @@ extension PublishPacket {
     }
 
     /// Whether the payload is what the payload format indicator says: UTF-8, if it is 1.
+    @usableFromInline
     package func payloadMatchesFormat(_ bytes: RawSpan) -> Bool {
         payloadFormat != 1 || TextScan.check(bytes, payload, .payload) == .valid
     }

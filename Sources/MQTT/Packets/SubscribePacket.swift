@@ -1,12 +1,15 @@
 import Base
 
 /// The options byte behind a topic filter of SUBSCRIBE.
+@usableFromInline
 package struct SubscriptionOptions: Hashable, Sendable {
     /// As on the wire: bits 0-1 maximum QoS, 2 no local, 3 retain as published, 4-5 retain
     /// handling.
+    @usableFromInline
     package var rawValue: UInt8
 
     /// What to do with retained messages at the time of the SUBSCRIBE.
+    @usableFromInline
     package enum RetainHandling: UInt8, CaseIterable, Sendable {
         case send = 0
         case sendIfNew = 1
@@ -22,6 +25,7 @@ package struct SubscriptionOptions: Hashable, Sendable {
         self.rawValue = bits
     }
 
+    @usableFromInline
     package init(
         maximumQoS: QoS, noLocal: Bool, retainAsPublished: Bool, retainHandling: RetainHandling
     ) {
@@ -36,6 +40,7 @@ package struct SubscriptionOptions: Hashable, Sendable {
     package var noLocal: Bool { rawValue & 4 != 0 }
     @inlinable
     package var retainAsPublished: Bool { rawValue & 8 != 0 }
+    @usableFromInline
     package var retainHandling: RetainHandling {
         RetainHandling(rawValue: (rawValue >> 4) & 3) ?? .doNotSend
     }
@@ -53,24 +58,34 @@ package struct SubscriptionOptions: Hashable, Sendable {
 }
 
 /// One topic filter of a SUBSCRIBE, in place.
+@usableFromInline
 package struct SubscribeEntry: Equatable, Sendable {
     /// Well-formed UTF-8; its syntax as a filter is `TopicFilter`'s affair, answered per filter.
+    @usableFromInline
     package var filter: ByteRange
+    @usableFromInline
     package var options: SubscriptionOptions
 }
 
 /// A SUBSCRIBE in place: checked as a whole, then walked with `next` without allocation.
+@usableFromInline
 package struct SubscribePacket: Equatable, Sendable {
+    @usableFromInline
     package var packetID: UInt16
     /// 0 without one.
+    @usableFromInline
     package var subscriptionID: UInt32 = 0
     /// The whole property block without its length.
+    @usableFromInline
     package var properties = ByteRange.empty
     /// The payload: filters and options.
+    @usableFromInline
     package var entries = ByteRange.empty
     /// Filters in the payload, at least 1.
+    @usableFromInline
     package var entryCount = 0
 
+    @usableFromInline
     package static func decode(
         _ header: FixedHeader, _ bytes: RawSpan, _ options: DecodeOptions
     ) throws(DecodeFault) -> SubscribePacket {
@@ -104,6 +119,7 @@ package struct SubscribePacket: Equatable, Sendable {
     ///  var position = 0
     ///  while let entry = packet.next(bytes, &position) { ... }
     /// ```
+    @usableFromInline
     package func next(_ bytes: RawSpan, _ position: inout Int) -> SubscribeEntry? {
         guard let filter = FilterList.next(bytes, entries, &position),
             position < entries.count, filter.end < bytes.byteCount
@@ -115,15 +131,21 @@ package struct SubscribePacket: Equatable, Sendable {
 }
 
 /// An UNSUBSCRIBE in place.
+@usableFromInline
 package struct UnsubscribePacket: Equatable, Sendable {
+    @usableFromInline
     package var packetID: UInt16
     /// The whole property block without its length.
+    @usableFromInline
     package var properties = ByteRange.empty
     /// The payload: filters.
+    @usableFromInline
     package var entries = ByteRange.empty
     /// Filters in the payload, at least 1.
+    @usableFromInline
     package var entryCount = 0
 
+    @usableFromInline
     package static func decode(
         _ header: FixedHeader, _ bytes: RawSpan, _ options: DecodeOptions
     ) throws(DecodeFault) -> UnsubscribePacket {
@@ -145,6 +167,7 @@ package struct UnsubscribePacket: Equatable, Sendable {
     }
 
     /// The filter at `position` of the payload, as in `SubscribePacket`.
+    @usableFromInline
     package func next(_ bytes: RawSpan, _ position: inout Int) -> ByteRange? {
         FilterList.next(bytes, entries, &position)
     }

@@ -5,6 +5,7 @@ import Base
 /// ```
 ///  0x26 | length | name | length | value | 0x26 | ...
 /// ```
+@usableFromInline
 package struct UserProperties: Equatable, Sendable {
     /// The properties with their identifiers; well-formed.
     package private(set) var bytes: [UInt8]

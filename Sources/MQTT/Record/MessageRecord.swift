@@ -22,26 +22,36 @@ import Base
 /// ```
 /// The topic stands as in a PUBLISH, length first; the properties are the ones that are passed on,
 /// encoded as in MQTT 5. DUP and the packet id belong to a delivery and are not in the record.
+@usableFromInline
 package enum MessageRecord {
+    @usableFromInline
     package static var version: UInt8 { 1 }
+    @usableFromInline
     package static var headerSize: Int { 40 }
     /// The value of `expirySeconds` that means never.
     @inlinable
     package static var noExpiry: UInt32 { 0xFFFF_FFFF }
 
     /// Who published: tells sessions apart for no-local and for ordered shared subscriptions.
+    @usableFromInline
     package static func publisherHash(tenant: [UInt8], clientID: [UInt8]) -> UInt64 {
         BucketHash.hash(tenant + [0] + clientID)
     }
 }
 
 /// The numbers of a message record.
+@usableFromInline
 package struct MessageRecordFields: Equatable, Sendable {
+    @usableFromInline
     package var qos: QoS
+    @usableFromInline
     package var retain: Bool
     /// Seconds from `publishedAt`; nil if the message does not expire.
+    @usableFromInline
     package var expirySeconds: UInt32?
+    @usableFromInline
     package var publishedAt: WallTime
+    @usableFromInline
     package var publisherHash: UInt64
 
     @inlinable
@@ -58,13 +68,20 @@ package struct MessageRecordFields: Equatable, Sendable {
 }
 
 /// The plan of one record: its exact size first, then its bytes straight into reserved memory.
+@usableFromInline
 package struct MessageRecordEncoding: Sendable {
+    @usableFromInline
     package let fields: MessageRecordFields
+    @usableFromInline
     package let tenantSize: Int
+    @usableFromInline
     package let clientIDSize: Int
     /// Without the two length bytes.
+    @usableFromInline
     package let topicSize: Int
+    @usableFromInline
     package let propertiesSize: Int
+    @usableFromInline
     package let payloadSize: Int
 
     /// Sizes come from values that the protocol bounds; texts are at most 65,535 bytes.

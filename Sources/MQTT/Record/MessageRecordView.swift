@@ -1,6 +1,7 @@
 import Base
 
 /// Why bytes are no message record.
+@usableFromInline
 package enum MessageRecordFault: UInt8, Error, CaseIterable, Sendable {
     case tooShort
     case versionUnknown
@@ -11,13 +12,20 @@ package enum MessageRecordFault: UInt8, Error, CaseIterable, Sendable {
 }
 
 /// A message record read in place: positions and numbers.
+@usableFromInline
 package struct MessageRecordView: Equatable, Sendable {
+    @usableFromInline
     package var fields: MessageRecordFields
+    @usableFromInline
     package var tenant: ByteRange
+    @usableFromInline
     package var clientID: ByteRange
     /// The topic without its length.
+    @usableFromInline
     package var topic: ByteRange
+    @usableFromInline
     package var properties: ByteRange
+    @usableFromInline
     package var payload: ByteRange
 
     /// The topic with its two length bytes in front, as a PUBLISH begins.
@@ -56,6 +64,7 @@ package struct MessageRecordView: Equatable, Sendable {
 
 extension MessageRecordView {
     /// Reads a record from anywhere: every length is checked against the bytes there are.
+    @usableFromInline
     package static func decode(_ bytes: RawSpan) throws(MessageRecordFault) -> MessageRecordView {
         guard bytes.byteCount >= MessageRecord.headerSize else { throw .tooShort }
         guard load(bytes, 0, UInt8.self) == MessageRecord.version else { throw .versionUnknown }

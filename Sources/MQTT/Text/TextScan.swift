@@ -5,8 +5,10 @@ import Base
 ///
 /// Plain ASCII goes eight bytes at a time; any other byte sends the text through a byte-wise
 /// decoder. Linear, no allocation, no recursion.
+@usableFromInline
 package enum TextScan {
     /// What the first objectionable byte was.
+    @usableFromInline
     package enum Verdict: UInt8, Sendable {
         case valid
         case illFormed
@@ -16,6 +18,7 @@ package enum TextScan {
     }
 
     /// What is looked for beside ill-formed UTF-8.
+    @usableFromInline
     package struct Options: Equatable, Sendable {
         @usableFromInline let bits: UInt8
 

@@ -1,6 +1,7 @@
 import Base
 
 /// How receivers of a filter share its messages.
+@usableFromInline
 package enum ShareKind: UInt8, CaseIterable, Sendable {
     /// Not shared: every subscriber gets every message.
     case none = 0
@@ -11,20 +12,28 @@ package enum ShareKind: UInt8, CaseIterable, Sendable {
 }
 
 /// A topic filter, taken apart in place.
+@usableFromInline
 package struct TopicFilter: Equatable, Sendable {
+    @usableFromInline
     package var share: ShareKind
     /// Of a shared subscription; else empty.
+    @usableFromInline
     package var group: ByteRange
     /// The filter that is matched: without `$share` and group.
+    @usableFromInline
     package var filter: ByteRange
     /// Levels of `filter`, a last `#` included.
+    @usableFromInline
     package var levelCount: Int
     /// Whether `filter` has a `+` or `#`. Without one it is matched by equality.
+    @usableFromInline
     package var hasWildcard: Bool
     /// Whether `filter` ends in `#`.
+    @usableFromInline
     package var hasMultiLevel: Bool
 
     /// Takes bytes from anywhere apart and checks everything: text, syntax, share name, limits.
+    @usableFromInline
     package static func parse(
         _ bytes: RawSpan, _ part: ByteRange, _ limits: TopicLimits
     ) throws(TopicFault) -> TopicFilter {
@@ -81,8 +90,10 @@ package struct TopicFilter: Equatable, Sendable {
 }
 
 /// `$share/` and `$oshare/` at the beginning of a filter.
+@usableFromInline
 package enum SharedPrefix {
     /// The kind and the size of the prefix with its slash, or nil.
+    @usableFromInline
     package static func find(
         _ bytes: RawSpan, _ part: ByteRange
     ) -> (share: ShareKind, size: Int)? {

@@ -3,6 +3,7 @@ import Base
 /// Walks the levels of a topic name or filter by bytes, without allocation or recursion.
 ///
 /// `a//b` has the levels `a`, empty and `b`; `/` has two empty ones.
+@usableFromInline
 package struct TopicLevels: Sendable {
     /// Start of the next level; beyond `end` when there is none.
     @usableFromInline var offset: Int
@@ -29,6 +30,7 @@ package struct TopicLevels: Sendable {
 }
 
 /// Small comparisons of parts of spans, for topic code.
+@usableFromInline
 package enum LevelBytes {
     /// Whether a part is this one byte.
     @inlinable
@@ -65,6 +67,7 @@ package enum LevelBytes {
 
 extension ByteRange {
     /// The whole of a span.
+    @usableFromInline
     package init(whole bytes: RawSpan) {
         self.init(offset: 0, count: bytes.byteCount)
     }

@@ -1,12 +1,17 @@
 /// How large topic names and filters may be: settings of a tenant.
+@usableFromInline
 package struct TopicLimits: Equatable, Sendable {
     /// Bytes of the whole name or filter, `$share` and group included.
+    @usableFromInline
     package var lengthMax: Int
     /// Bytes of one level.
+    @usableFromInline
     package var levelLengthMax: Int
     /// Levels; of a shared filter those behind the group.
+    @usableFromInline
     package var levelsMax: Int
 
+    @usableFromInline
     package init(lengthMax: Int, levelLengthMax: Int, levelsMax: Int) {
         self.lengthMax = lengthMax
         self.levelLengthMax = levelLengthMax
@@ -14,11 +19,13 @@ package struct TopicLimits: Equatable, Sendable {
     }
 
     /// What the protocol itself allows.
+    @usableFromInline
     package static let protocolLimits = TopicLimits(
         lengthMax: 65_535, levelLengthMax: 65_535, levelsMax: 65_536)
 }
 
 /// Why a topic name or filter is refused.
+@usableFromInline
 package enum TopicFault: UInt8, Error, CaseIterable, Sendable {
     case empty
     case tooLong
@@ -37,6 +44,7 @@ package enum TopicFault: UInt8, Error, CaseIterable, Sendable {
     case shareFilterMissing
 
     /// What is wrong, as a phrase.
+    @usableFromInline
     package var what: StaticString {
         switch self {
         case .empty: "empty"

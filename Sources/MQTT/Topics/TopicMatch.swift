@@ -3,12 +3,15 @@ import Base
 /// Whether a filter matches a topic name: the definition by which tries and indexes are judged.
 ///
 /// Level by level, linear, no allocation. Filters are without their `$share` prefix.
+@usableFromInline
 package enum TopicMatch {
+    @usableFromInline
     package static func matches(filter: RawSpan, topic: RawSpan) -> Bool {
         matches(filter, ByteRange(whole: filter), topic: topic, ByteRange(whole: topic))
     }
 
     /// As above for parts of buffers.
+    @usableFromInline
     package static func matches(
         _ filterBytes: RawSpan, _ filter: ByteRange, topic topicBytes: RawSpan,
         _ topic: ByteRange
@@ -36,9 +39,11 @@ package enum TopicMatch {
 
 /// Whether every topic name that one filter matches is matched by another: what a permission for
 /// filters with wildcards needs.
+@usableFromInline
 package enum FilterSubset {
     /// True if `bytes` matches nothing that `other` does not match. Both are valid filters without
     /// a `$share` prefix.
+    @usableFromInline
     package static func isSubset(_ bytes: RawSpan, of other: RawSpan) -> Bool {
         var inner = TopicLevels(ByteRange(whole: bytes))
         var outer = TopicLevels(ByteRange(whole: other))

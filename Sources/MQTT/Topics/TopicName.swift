@@ -1,8 +1,10 @@
 import Base
 
 /// The rules for topic names: what a message is published to.
+@usableFromInline
 package enum TopicName {
     /// Full check of bytes from anywhere: text, wildcards and limits.
+    @usableFromInline
     package static func check(
         _ bytes: RawSpan, _ part: ByteRange, _ limits: TopicLimits
     ) throws(TopicFault) {
@@ -17,6 +19,7 @@ package enum TopicName {
     }
 
     /// The limits alone, for a name that a decoder has checked as text: lengths and levels.
+    @usableFromInline
     package static func checkLimits(
         _ bytes: RawSpan, _ part: ByteRange, _ limits: TopicLimits
     ) throws(TopicFault) {

@@ -2,6 +2,7 @@
 ///
 /// One byte, so that throwing it costs nothing. What it means (reason code, scope, statement) is
 /// one row of the table below. Every fault ends the connection; only its answer differs.
+@usableFromInline
 package enum DecodeFault: UInt8, Error, CaseIterable, Sendable {
     // Framing
     case remainingLengthMalformed
@@ -66,6 +67,7 @@ package enum DecodeFault: UInt8, Error, CaseIterable, Sendable {
 }
 
 /// How far a fault reaches.
+@usableFromInline
 package enum DecodeFaultScope: Sendable {
     /// The bytes are no packet of the protocol.
     case malformed
@@ -79,17 +81,22 @@ package enum DecodeFaultScope: Sendable {
 
 extension DecodeFault {
     /// The reason code for CONNACK or DISCONNECT.
+    @usableFromInline
     package var reasonCode: ReasonCode { row.reasonCode }
 
+    @usableFromInline
     package var scope: DecodeFaultScope { row.scope }
 
     /// What is wrong, as a phrase for logs and reason strings.
+    @usableFromInline
     package var what: StaticString { row.what }
 
     /// The statement of MQTT 5 that the packet breaks; empty where its text has no number.
+    @usableFromInline
     package var statement: StaticString { row.statement }
 
     /// The statement number in the specification of `version`.
+    @usableFromInline
     package func statement(in version: ProtocolVersion) -> StaticString {
         version == .v5 ? row.statement : row.statement3
     }

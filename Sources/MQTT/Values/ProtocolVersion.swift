@@ -1,6 +1,7 @@
 /// The version of the protocol that a connection speaks: a value, never a subclass.
 ///
 /// The raw value is the protocol level byte of CONNECT.
+@usableFromInline
 package enum ProtocolVersion: UInt8, CaseIterable, Comparable, Sendable {
     case v31 = 3
     case v311 = 4
@@ -12,10 +13,12 @@ package enum ProtocolVersion: UInt8, CaseIterable, Comparable, Sendable {
     }
 
     /// The protocol name that goes with the level.
+    @usableFromInline
     package var protocolName: StaticString { self == .v31 ? "MQIsdp" : "MQTT" }
 }
 
 /// Quality of service of a message or the maximum of a subscription.
+@usableFromInline
 package enum QoS: UInt8, CaseIterable, Comparable, Sendable, BitwiseCopyable {
     case atMostOnce = 0
     case atLeastOnce = 1
@@ -26,6 +29,7 @@ package enum QoS: UInt8, CaseIterable, Comparable, Sendable, BitwiseCopyable {
 }
 
 /// The control packet type: bits 7 to 4 of the first byte.
+@usableFromInline
 package enum PacketType: UInt8, CaseIterable, Sendable {
     case connect = 1
     case connack = 2
@@ -56,6 +60,7 @@ package enum PacketType: UInt8, CaseIterable, Sendable {
 }
 
 /// Which end reads a packet: some properties are allowed in one direction only.
+@usableFromInline
 package enum PacketReceiver: Sendable {
     case server
     case client

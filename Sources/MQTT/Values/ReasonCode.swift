@@ -1,6 +1,7 @@
 /// The reason codes of MQTT 5, named as in its table 2-6.
 ///
 /// Below 0x80 success, from 0x80 failure. The names that share the value 0 are aliases.
+@usableFromInline
 package enum ReasonCode: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case success = 0x00
     case grantedQoS1 = 0x01
@@ -47,8 +48,10 @@ package enum ReasonCode: UInt8, CaseIterable, Sendable, BitwiseCopyable {
     case wildcardSubscriptionsNotSupported = 0xA2
 
     /// The name of 0x00 in DISCONNECT.
+    @usableFromInline
     package static var normalDisconnection: ReasonCode { .success }
     /// The name of 0x00 in SUBACK.
+    @usableFromInline
     package static var grantedQoS0: ReasonCode { .success }
 
     @inlinable
@@ -68,6 +71,7 @@ package enum ReasonCode: UInt8, CaseIterable, Sendable, BitwiseCopyable {
 extension ReasonCode {
     /// The CONNACK return code of MQTT 3.1 and 3.1.1, or nil where those versions have none: then
     /// the connection is closed without CONNACK.
+    @usableFromInline
     package var connackReturnCode: UInt8? {
         switch self {
         case .success: 0
@@ -93,6 +97,7 @@ extension ReasonCode {
     }
 
     /// The reason code that a CONNACK return code of MQTT 3.x stands for; nil for reserved ones.
+    @usableFromInline
     package init?(connackReturnCode: UInt8) {
         switch connackReturnCode {
         case 0: self = .success
@@ -106,6 +111,7 @@ extension ReasonCode {
     }
 
     /// Whether MQTT 5 defines the code for the packet type.
+    @usableFromInline
     package func isAllowed(in type: PacketType) -> Bool {
         switch type {
         case .connack: self == .success || Self.connackCodes.contains(self)
