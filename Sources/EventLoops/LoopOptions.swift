@@ -44,7 +44,7 @@ package struct LoopOptions: Sendable {
     /// Timers fired per turn; the rest follow in the next.
     package var timersPerTurn = 4096
     /// io_uring's provided buffers.
-    package var uringBufferCount = 512
+    package var uringBufferCount = 256
     package var uringBufferSize = 16 * 1024
     package var uringEntries = 4096
 
