@@ -15,7 +15,7 @@ package struct BlockPool: ~Copyable {
         @usableFromInline var count: Int
     }
 
-    @usableFromInline static var classCount: Int { 5 }
+    @inlinable static var classCount: Int { 5 }
     /// The largest capacity that is kept for reuse.
     @usableFromInline
     package static let pooledCapacityMax = 256 * 1024

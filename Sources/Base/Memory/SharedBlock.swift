@@ -12,7 +12,7 @@ import CLinux
 package struct SharedBlock: @unchecked Sendable, BitwiseCopyable {
     @usableFromInline let base: UnsafeMutableRawPointer
 
-    @usableFromInline static var headerSize: Int { 16 }
+    @inlinable static var headerSize: Int { 16 }
 
     /// The block with this address, as it travelled through mail.
     @inlinable
@@ -73,6 +73,6 @@ package struct SharedBlock: @unchecked Sendable, BitwiseCopyable {
     @usableFromInline
     package var references: Int { Int(apus_atomic_load_u32(counter)) }
 
-    @usableFromInline
+    @inlinable
     var counter: UnsafeMutablePointer<UInt32> { base.assumingMemoryBound(to: UInt32.self) }
 }

@@ -8,8 +8,8 @@
 /// field. Limit: 2^31 cells; the caller bounds the number by a named limit of its own.
 @usableFromInline
 package struct Slab<Element: ~Copyable>: ~Copyable {
-    @usableFromInline static var chunkShift: Int { 8 }
-    @usableFromInline static var chunkSize: Int { 1 << chunkShift }
+    @inlinable static var chunkShift: Int { 8 }
+    @inlinable static var chunkSize: Int { 1 << chunkShift }
 
     @usableFromInline var chunks: UnsafeMutablePointer<UnsafeMutableRawPointer>
     @usableFromInline var chunkCount: Int
@@ -38,7 +38,7 @@ package struct Slab<Element: ~Copyable>: ~Copyable {
         chunks.deallocate()
     }
 
-    @usableFromInline static var stride: Int {
+    @inlinable static var stride: Int {
         max(MemoryLayout<Element>.stride, MemoryLayout<Int32>.stride)
     }
 

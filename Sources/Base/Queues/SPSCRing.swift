@@ -15,11 +15,11 @@ package struct SPSCRing: @unchecked Sendable {
     @usableFromInline let mask: UInt64
 
     // Word offsets; two cache lines apart, since lines are fetched in pairs.
-    @usableFromInline static var tail: Int { 0 }
-    @usableFromInline static var headSeen: Int { 1 }
-    @usableFromInline static var head: Int { 16 }
-    @usableFromInline static var tailSeen: Int { 17 }
-    @usableFromInline static var words: Int { 32 }
+    @inlinable static var tail: Int { 0 }
+    @inlinable static var headSeen: Int { 1 }
+    @inlinable static var head: Int { 16 }
+    @inlinable static var tailSeen: Int { 17 }
+    @inlinable static var words: Int { 32 }
 
     @usableFromInline
     package static func allocate(capacity: Int) -> SPSCRing {
