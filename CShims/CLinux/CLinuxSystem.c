@@ -32,6 +32,12 @@ int apus_epoll_wait(int epoll, struct apus_ready *ready, int limit, int64_t nano
     struct timespec time = {
         .tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
     int count = epoll_pwait2(epoll, events, limit, nanoseconds < 0 ? NULL : &time, NULL);
+    if (count < 0 && (errno == ENOSYS || errno == EPERM)) {
+        // Kernels before 5.11, or a filter of system calls: whole milliseconds, rounded up.
+        int64_t milliseconds = nanoseconds < 0 ? -1 : (nanoseconds + 999999) / 1000000;
+        if (milliseconds > INT32_MAX) milliseconds = INT32_MAX;
+        count = epoll_wait(epoll, events, limit, (int)milliseconds);
+    }
     if (count < 0) return -errno;
     for (int index = 0; index < count; index++) {
         ready[index].token = events[index].data.u64;
@@ -153,6 +159,26 @@ int apus_start_thread(void *(*body)(void *), void *argument, uint64_t *handle) {
 }
 
 int apus_join_thread(uint64_t handle) { return -pthread_join((pthread_t)handle, NULL); }
+
+int apus_block_signals(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    return -pthread_sigmask(SIG_BLOCK, &set, NULL);
+}
+
+int apus_next_signal(void) {
+    sigset_t set;
+    int number = 0;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    int error = sigwait(&set, &number);
+    return error ? -error : number;
+}
 
 void apus_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 

@@ -256,6 +256,45 @@ struct LoopTests {
         }
     }
 
+    @Test("signals are taken one after the other by the thread that waits for them")
+    func signals() async {
+        await #expect(processExitsWith: .success) {
+            ProcessSignal.block()
+            let sent: [(Int32, ProcessSignal)] = [
+                (SIGHUP, .reload), (SIGTERM, .terminate), (SIGINT, .terminate),
+            ]
+            for (number, expected) in sent {
+                // To this thread: others of the test process were started before.
+                raise(number)
+                demand(21, ProcessSignal.next() == expected)
+            }
+        }
+    }
+
+    @Test(
+        "a busy connection does not keep the loop from the others",
+        arguments: PollerKind.backends)
+    func fairness(poller: PollerKind) throws {
+        let rig = try LoopRig(poller) { $0.readSize = 64 * 1024 }
+        let (busy, busyID) = rig.connect()
+        let (quiet, quietID) = rig.connect()
+        var busyBytes = 0
+        var hasHeardQuiet = false
+        rig.handler.onReceived = { id, bytes in
+            if id == busyID, !hasHeardQuiet { busyBytes += bytes.count }
+            if id == quietID { hasHeardQuiet = true }
+            return bytes.count
+        }
+        var sent = 0
+        while case let count = busy.send([UInt8](repeating: 1, count: 100_000)), count > 0 {
+            sent += count
+        }
+        quiet.send([2])
+        #expect(rig.run { hasHeardQuiet })
+        // A share of the busy connection may come first, not all that it has.
+        #expect(sent > 1_000_000 && busyBytes < sent / 2)
+    }
+
     @Test("connections beyond the limit of a loop are turned away", arguments: PollerKind.backends)
     func connectionLimit(poller: PollerKind) throws {
         let rig = try LoopRig(poller) { $0.connectionsMax = 2 }

@@ -11,6 +11,7 @@
 #include <netinet/tcp.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -72,6 +73,12 @@ int apus_pin_thread(int cpu);
 // joined with apus_join_thread. Returns minus errno.
 int apus_start_thread(void *(*body)(void *), void *argument, uint64_t *handle);
 int apus_join_thread(uint64_t handle);
+
+// TERM, INT and HUP are blocked for this thread and those it starts later; and the next of them
+// that is sent to the process is taken, waiting for it.
+int apus_block_signals(void);
+int apus_next_signal(void);
+
 void apus_name_thread(const char *name);
 uint64_t apus_thread_number(void);
 
