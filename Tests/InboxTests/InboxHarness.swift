@@ -1,14 +1,14 @@
 import Base
+import Inbox
 import KV
 import Testing
 
-import Inbox
-
-/// One replica with an engine of its own: does what the machine asks for, keeps what it says.
+/// One replica with an engine of its own: carries out what the machine asks for.
 final class InboxHarness {
     let machine: InboxMachine
+    var engine = StoredPairs()
     /// The stored pairs.
-    var store: [[UInt8]: [UInt8]] = [:]
+    var store: [[UInt8]: [UInt8]] { engine.pairs }
     let output = MachineOutput(outbox: Outbox())
     var index: UInt64 = 0
     var now: UInt64
@@ -49,8 +49,8 @@ final class InboxHarness {
     func settle() {
         while true {
             output.writes.forEach(
-                put: { key, value in store[key.array] = value.array },
-                delete: { key in store[key.array] = nil })
+                put: { key, value in engine.pairs[key.array] = value.array },
+                delete: { key in engine.pairs[key.array] = nil })
             for answer in output.answers {
                 let bytes = Array(output.answerBytes.bytes[answer.bytes.range])
                 #expect(answers[answer.ticket.rawValue] == nil, "a ticket is answered twice")
@@ -158,13 +158,15 @@ final class InboxHarness {
     }
 
     /// A machine rebuilt from what is stored, in key order.
-    func rebuilt(isLeader: Bool = false) -> InboxHarness {
+    func rebuilt(isLeader: Bool = false, bounds: KeyBounds = .all) -> InboxHarness {
         let machine = InboxMachine(options: .init(home: Self.home, hashSeed: 99))
         for key in store.keys.sorted(by: { $0.lexicographicallyPrecedes($1) }) {
-            if let value = store[key] { machine.load(key: key.span.bytes, value: value.span.bytes) }
+            if bounds.contains(key), let value = store[key] {
+                machine.load(key: key.span.bytes, value: value.span.bytes)
+            }
         }
         let other = InboxHarness(machine: machine, now: now)
-        other.store = store
+        other.engine.pairs = store
         other.index = index
         other.term = term
         other.isLeader = isLeader
@@ -298,4 +300,9 @@ extension InboxHarness {
 
 func text(_ entries: [PushMessage.Entry]) -> [String] {
     entries.map { $0.flags.owesPubrel ? "pubrel" : String(decoding: $0.record, as: UTF8.self) }
+}
+
+/// Stored pairs; the halves of a split share them, as they share a node's engine.
+final class StoredPairs {
+    var pairs: [[UInt8]: [UInt8]] = [:]
 }

@@ -1,8 +1,7 @@
 import Base
+import Inbox
 import KV
 import Testing
-
-import Inbox
 
 @Suite("Queues of stored sessions")
 struct QueueTests {
@@ -59,7 +58,7 @@ struct QueueTests {
     func sharedBody() throws {
         var clients = ["anna", "bert", "carl"].map { TestClient($0) }
         for at in clients.indices { try clients[at].connect(host) }
-        let bodies = { host.store.keys.filter { $0[2] == InboxKeys.bodyArea }.count }
+        let bodies = { host.store.keys.filter { $0[2] == 2 }.count }
         host.insert("shared", to: clients.map { $0.receiver() })
         #expect(bodies() == 1)
         clients[0].acknowledge(host, [1])

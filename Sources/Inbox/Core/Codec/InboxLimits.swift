@@ -20,7 +20,7 @@ package enum InboxLimits {
     /// Packet ids a publisher may have between PUBLISH and PUBREL. A receive maximum above it is
     /// of no use to a stored session. All of them fit the result of an attach.
     package static let inboundPacketIDsMax = 8192
-    /// Milliseconds after which the leader sends unfinished outbox entries and intents again.
+    /// After this time the leader sends unfinished outbox entries and intents again.
     package static let retryMilliseconds: UInt64 = 10_000
     /// Publishers whose last outbox sequence a receiver remembers; the least recent gives way.
     package static let sourceMarksMax = 1024

@@ -108,7 +108,6 @@ extension InboxMachine {
             releaseBody(entry.body, output)
         }
         session.pointee.queue = nil
-        putCounters(index, output)
         return messages
     }
 }

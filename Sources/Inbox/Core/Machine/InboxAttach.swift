@@ -122,7 +122,7 @@ extension InboxMachine {
         if isStored, let seconds = command.expirySeconds { session.pointee.expirySeconds = seconds }
         setAttached(index, nil)
         session.pointee.pusher = nil
-        noteSent(index, through: command.sentThrough)
+        if isStored { noteSent(index, through: command.sentThrough) }
         let will = settleWillAtDetach(index, command.reason, position, output)
         let hasEnded = !isStored || session.pointee.expirySeconds == 0
         if isStored, hasEnded {
@@ -134,6 +134,7 @@ extension InboxMachine {
             setKind(index, .residue)
         }
         schedule(index)
+        trim(index)
         putMetaOrRemove(index, output)
         output.result.append(status: .ok)
         output.result.append(hasEnded ? 1 : 0)
@@ -158,6 +159,7 @@ extension InboxMachine {
         let dropped = removeQueue(index, output)
         reportDropped(index, .sessionEnded, dropped, output)
         removeInboundAndSources(index, output)
+        putCounters(index, output)
         setKind(index, .residue)
         setAttached(index, nil)
         sessions[index].pointee.expiresAt = 0

@@ -12,7 +12,7 @@ extension InboxMachine {
         var due = UInt64.max
         if session.pointee.expiresAt != 0 { due = session.pointee.expiresAt }
         if let next = session.pointee.queue?.nextExpiry, next != .max {
-            due = min(due, (next / 1000 + 1) * 1000)
+            due = min(due, next / 1000 * 1000 + (next % 1000 == 0 ? 0 : 1000))
         }
         if let extras = session.pointee.extras {
             if let at = extras.will?.dueAt, at != 0 { due = min(due, at) }
@@ -81,6 +81,7 @@ extension InboxMachine {
             changesMeta = true
         }
         schedule(index)
+        trim(index)
         if changesMeta || session.pointee.kind == .residue { putMetaOrRemove(index, output) }
     }
 

@@ -77,7 +77,7 @@ extension InboxMachine {
         value.append(bigEndian: session.pointee.sentThrough)
         value.append(bigEndian: session.pointee.nextNumber)
         value.append(bigEndian: session.pointee.extras?.outboxOrigin ?? 0)
-        value.append(bigEndian: session.pointee.extras?.outboxNext ?? 0)
+        value.append(bigEndian: session.pointee.extras?.outboxNext ?? 1)
         put(output)
     }
 
@@ -87,6 +87,16 @@ extension InboxMachine {
         let extras = SessionExtras()
         sessions[index].pointee.extras = extras
         return extras
+    }
+
+    /// Gives back what an idle session does not need. An outbox keeps its origin and its next
+    /// sequence: receivers know it by them.
+    func trim(_ index: Int32) {
+        let session = sessions[index]
+        if let extras = session.pointee.extras, extras.isEmpty, extras.outboxOrigin == 0 {
+            session.pointee.extras = nil
+        }
+        if session.pointee.queue?.isEmpty == true { session.pointee.queue = nil }
     }
 
     /// The name of a record, for messages.

@@ -142,6 +142,7 @@ extension InboxMachine {
                         && session.pointee.bytes.subscription(intent.filter) != nil))
         }
         if session.pointee.extras?.hasWork == false { dropWork(index) }
+        trim(index)
         if session.pointee.kind == .residue { putMetaOrRemove(index, output) }
         output.result.append(status: .ok)
         result.encode(into: &output.result)
@@ -176,7 +177,6 @@ extension InboxMachine {
             delete(output)
             _ = addIntent(index, isAddition: false, subscription, output)
         }
-        putCounters(index, output)
         emitIntents(index, from: firstNumber, output)
     }
 

@@ -89,7 +89,7 @@ final class SessionExtras {
     var hasWork: Bool { !outbox.isEmpty || !intents.isEmpty }
     var isEmpty: Bool {
         will == nil && !hasWork && inbound.isEmpty && sources.isEmpty && members.isEmpty
-            && idempotency.isEmpty
+            && idempotency.isEmpty && taken.isEmpty
     }
 
     func addTaken(_ one: Taken) {

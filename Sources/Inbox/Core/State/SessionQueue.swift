@@ -3,7 +3,8 @@ import Base
 /// The queue of one session in memory: where each entry stands, never its bytes.
 ///
 /// Entries lie in the order of their sequences. An entry that leaves the middle stays as a gap
-/// until everything before it has left. Made with the first entry; the tenant's limits bound it.
+/// until everything before it has left. Made with the first entry; bounded by the limits of the
+/// session.
 final class SessionQueue {
     /// One queued message. 32 bytes.
     struct Entry {
