@@ -49,7 +49,11 @@ package final class CompletionList {
 
     package func removeAll() {
         items.removeAll(keepingCapacity: true)
-        results.removeAll()
+        if results.count > RangeLimits.keptBytesMax {
+            results = ByteWriter(capacity: 4096)
+        } else {
+            results.removeAll()
+        }
     }
 
     /// Takes bytes that several completions refer to; returns where they begin.

@@ -54,7 +54,11 @@ struct HostQueue: ~Copyable {
     /// Makes what has arrived so far available to `next`.
     mutating func beginTurn() {
         guard offset == current.count else { return }
-        current.removeAll()
+        if current.count > RangeLimits.keptBytesMax {
+            current = ByteWriter(capacity: 1024)
+        } else {
+            current.removeAll()
+        }
         offset = 0
         swap(&arriving, &current)
     }

@@ -342,6 +342,7 @@ package final class RangeHost {
     ) throws(ByteShortage) {
         let position = replica.position
         var hold: UInt64 = 0
+        if results.count > RangeLimits.keptBytesMax { results = ByteWriter(capacity: 4096) }
         results.removeAll()
         results.append(bigEndian: UInt32(truncatingIfNeeded: envelope.count))
         for _ in 0..<envelope.count {

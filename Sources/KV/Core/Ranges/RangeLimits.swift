@@ -32,6 +32,8 @@ package enum RangeLimits {
     package static let appliedPerTurn = 8_192
     /// Bytes of received frames that one range keeps until they are applied; then it is busy.
     package static let hostQueueBytesMax = 64 << 20
+    /// A buffer that has grown beyond this gives its memory back once it is empty.
+    package static let keptBytesMax = 1 << 20
     /// Answers of one range that wait for a release; further ones are left to the next repeat.
     package static let heldAnswersMax = 65_536
     /// Descriptors in one answer `stale boundary`.
