@@ -11,6 +11,9 @@ package struct DistMachineOptions: Sendable {
     package var workers: [Place]
     /// Seed of the tables' keyed hashes: from the system, or the simulator.
     package var seed: UInt64
+    /// What one topic's page may hold and cost; tests make them small.
+    package var pageBytes = DistLimits.pageBytes
+    package var pageVisits = DistLimits.pageVisits
 
     package init(
         stamp: DistRangeStamp, startKey: [UInt8], workers: [Place], seed: UInt64
@@ -58,10 +61,10 @@ package final class DistMachine: RangeMachine {
         applied = Array(repeating: 0, count: options.workers.count)
     }
 
-    /// The host says so after every split or merge.
-    package func restamp(_ stamp: DistRangeStamp, startKey: [UInt8]) {
-        options.stamp = stamp
-        options.startKey = startKey
+    package func rangeChanged(_ descriptor: RangeDescriptor) {
+        options.stamp = DistRangeStamp(
+            range: descriptor.id, boundaryVersion: descriptor.boundaryVersion)
+        options.startKey = descriptor.bounds.start
     }
 
     /// Routes in memory, those of fenced epochs not yet swept included.
@@ -358,7 +361,7 @@ package struct DistMetrics: Equatable, Sendable {
 /// ```
 ///  routePatch:         stamp, version u8 (1), number of the first item u64, count u32, items
 ///                      (RouteItem; an addition replaces what its receiver had before)
-///  routePatchApplied:  stamp, number of the last patch in force u64
+///  routePatchApplied:  head (MachineMessage), stamp, number of the last patch in force u64
 /// ```
 package enum RoutePatch {
     package static let formatVersion: UInt8 = 1

@@ -48,8 +48,8 @@ extension DistMachine {
             let bytesLeft = DistLimits.answerBytes - (writer.count - start)
             // A topic that finds the answer full is answered "more" with its own cursor.
             let page = MatchPage(
-                bytesEnd: writer.count + min(bytesLeft, DistLimits.pageBytes),
-                visitsLeft: min(visits, DistLimits.pageVisits))
+                bytesEnd: writer.count + min(bytesLeft, options.pageBytes),
+                visitsLeft: min(visits, options.pageVisits))
             visits -= answerTopic(
                 question, TopicQuestion(areas, tenant, topic, cursor), page,
                 isFull: bytesLeft <= 0 || visits <= 0, &writer)

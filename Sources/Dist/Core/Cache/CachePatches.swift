@@ -68,10 +68,15 @@ extension RouteCache {
 
     /// Tells each range how far its patches are in force: `routePatchApplied`, one per range.
     package mutating func tellProgress(_ outbox: Outbox) {
+        let noKey: [UInt8] = []
         for index in progress.indices where !progress[index].isTold {
             progress[index].isTold = true
             let known = progress[index]
             outbox.send(.routePatchApplied, to: known.home) { writer in
+                // No key: if the range is gone, nobody waits for its patches.
+                MachineMessage.encodeHead(
+                    range: known.stamp.range, boundaryVersion: known.stamp.boundaryVersion,
+                    key: noKey.span.bytes, into: &writer)
                 known.stamp.encode(into: &writer)
                 writer.append(bigEndian: known.number)
             }
@@ -161,7 +166,7 @@ extension RouteCache {
             number += 1
             let position = Int(number % Self.ringSize)
             guard ring[position].tenant == tenant else { continue }
-            let matches = ring[position].withItem { TopicMatch.matches($0.filter, topic) }
+            let matches = ring[position].withItem { PatchMatch.matches($0.filter, topic) }
             if matches == true { matching.append(ring[position]) }
         }
         return matching
@@ -197,9 +202,9 @@ extension CachedPatch {
 }
 
 /// Whether one filter matches one topic, level by level, on raw bytes.
-package enum TopicMatch {
+enum PatchMatch {
     /// A filter that is no filter matches nothing it should not: its signs are taken as levels.
-    package static func matches(
+    static func matches(
         _ filter: UnsafeRawBufferPointer, _ topic: UnsafeRawBufferPointer
     ) -> Bool {
         let slash = UInt8(ascii: "/")

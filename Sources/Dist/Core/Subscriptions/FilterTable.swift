@@ -48,7 +48,7 @@ package struct FilterToken: Hashable, Sendable {
 /// What the transient sessions of one worker have subscribed to.
 ///
 /// ```
-///  slot:   handle of the entry, or freeBit and the next free slot          token: generation, slot
+///  slot:   handle of the entry, or freeBit and the next free slot   (token: generation, slot)
 ///  entry:  generation u32 | tenant u32 | count u32 | a subscriber, or address of a list (8)
 ///          | filter count u16 | flags u8 | filter
 ///  list:   see SubscriberList; from the second subscriber on
@@ -81,7 +81,7 @@ package struct FilterTable: ~Copyable {
     @usableFromInline var slotCount = 0
     var slotCapacity = 64
     var freeSlot = freeBit - 1
-    var generation: UInt32 = 0
+    var generation: UInt32
     let hasher: TableHash
     /// Bytes of subscriber lists.
     var listBytes = 0
@@ -90,6 +90,8 @@ package struct FilterTable: ~Copyable {
 
     package init(seed: UInt64) {
         hasher = TableHash(seed: seed)
+        // Tokens of an earlier life of the node must not be taken for this one's.
+        generation = UInt32(truncatingIfNeeded: hasher.hash(seed))
         slots = .allocate(capacity: slotCapacity)
     }
 

@@ -433,7 +433,11 @@ package final class RangeHost {
             let whole = bytes.extracting(reader.offset..<reader.end)
             var inner = ByteReader(whole)
             let message = try MachineMessage(whole, reader: &inner)
-            guard replica.descriptor.bounds.contains(whole.extracting(message.key.range)) else {
+            // An empty key means this very range, whatever its boundaries are now.
+            let isForRange =
+                message.key.isEmpty
+                || replica.descriptor.bounds.contains(whole.extracting(message.key.range))
+            guard isForRange else {
                 passOn(kind, message, whole, from: item.from)
                 return
             }

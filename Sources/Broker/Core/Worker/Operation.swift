@@ -1,0 +1,160 @@
+import Base
+import Dist
+import Inbox
+import MQTT
+
+/// Something this worker has asked of a range and waits for: what to do with the answer.
+///
+/// Kept in the worker's slab under the token that the range client carries. A class reference is
+/// held only on the control path; what belongs to a connection is named by `SessionRef` and found
+/// gone if the connection is.
+enum Operation {
+    case claim(SessionRef, SessionName)
+    case attach(SessionRef)
+    case detach
+    /// A stored session's SUBSCRIBE or UNSUBSCRIBE reached its inbox.
+    case storedSubscription(SubscribeTask)
+    /// A dist route of one filter of a task holds everywhere, or is gone.
+    case route(SubscribeTask, entry: Int)
+    /// A route was removed after its last session had gone: nobody waits.
+    case routeRemoval
+    /// The route changes of an inbox's intents, carried out for a session that may be gone.
+    case intentRoute(IntentTask)
+    case intentsCompleted(IntentTask?)
+    /// Which routes match a question's topic: the exact part (0), wildcard ranges as they answer
+    /// (-1), or the next page of a part.
+    case match(QuestionID, attempt: UInt32, part: Int)
+    /// A message for stored sessions of one range.
+    case insert(InsertTask)
+    /// Acknowledgements of a stored session: the sequences whose PUBREC was committed.
+    case acknowledge(SessionRef, received: [UInt64])
+    case outboxPut(SessionRef, serial: UInt32)
+    case outboxDone
+    case pubrel
+    case retain(RetainTask)
+    case retainedMatch(ReplayTask)
+    /// A shared group's inbox: membership or a take; the sequences to send then.
+    case group
+}
+
+/// Whose publish it is, and so who is told its outcome.
+enum PublishOrigin {
+    /// QoS 0, or nobody waits.
+    case none
+    case session(SessionRef, serial: UInt32)
+    /// An entry of an outbox: its end is committed in the publisher's inbox.
+    case outbox(OutboxTask)
+    /// A publish on behalf of the API.
+    case request(UInt64)
+}
+
+/// An entry of an outbox that this worker fans out.
+final class OutboxTask {
+    let publisher: SessionName
+    let source: OutboxSource
+    init(publisher: SessionName, source: OutboxSource) {
+        self.publisher = publisher
+        self.source = source
+    }
+}
+
+/// A SUBSCRIBE or UNSUBSCRIBE that waits for its routes.
+final class SubscribeTask {
+    /// One filter of the packet.
+    struct Entry {
+        var filter: [UInt8]
+        var options: SubscriptionOptions
+        var code: ReasonCode
+        /// The session did not have the filter before.
+        var isNew = true
+        /// Intent of a stored session, to be completed; 0 for none.
+        var intent: UInt64 = 0
+        var wantsRetained = false
+    }
+
+    let session: SessionRef
+    let packetID: UInt16
+    let isSubscribe: Bool
+    let subscriptionID: UInt32
+    var entries: [Entry] = []
+    /// Answers to come.
+    var waiting = 0
+    var incarnation: UInt64 = 0
+
+    init(session: SessionRef, packetID: UInt16, isSubscribe: Bool, subscriptionID: UInt32 = 0) {
+        self.session = session
+        self.packetID = packetID
+        self.isSubscribe = isSubscribe
+        self.subscriptionID = subscriptionID
+    }
+}
+
+/// Route changes that an inbox asked for (`intentReady`).
+final class IntentTask {
+    let message: IntentReadyMessage
+    var waiting = 0
+    var hasFailed = false
+    init(_ message: IntentReadyMessage) { self.message = message }
+}
+
+/// A message on its way into stored sessions of one range.
+final class InsertTask {
+    let tracker: TrackerRef?
+    let tenant: [UInt8]
+    /// Receivers in the order of the command, to remove stale routes.
+    var receivers: [(clientID: [UInt8], incarnation: UInt64)] = []
+    init(tracker: TrackerRef?, tenant: [UInt8]) {
+        self.tracker = tracker
+        self.tenant = tenant
+    }
+}
+
+/// A retained message under commitment; it is matched afterwards.
+final class RetainTask {
+    let record: SharedBlock
+    let origin: PublishOrigin
+    let session: SessionRef?
+    let topicHash: UInt64
+    init(
+        record: SharedBlock, origin: PublishOrigin, session: SessionRef?, topicHash: UInt64
+    ) {
+        record.retain()
+        self.record = record
+        self.origin = origin
+        self.session = session
+        self.topicHash = topicHash
+    }
+    deinit { record.release() }
+}
+
+/// Retained messages being sent to a new subscription, page by page.
+final class ReplayTask {
+    let session: SessionRef
+    let filter: [UInt8]
+    let options: SubscriptionOptions
+    let subscriptionID: UInt32
+    init(
+        session: SessionRef, filter: [UInt8], options: SubscriptionOptions, subscriptionID: UInt32
+    ) {
+        self.session = session
+        self.filter = filter
+        self.options = options
+        self.subscriptionID = subscriptionID
+    }
+}
+
+/// A publish whose groups of receivers have not all answered.
+struct PublishTracker {
+    var origin: PublishOrigin
+    /// Groups that are still to answer.
+    var remaining: UInt32
+    /// Success, unless a group refused.
+    var reasonCode: ReasonCode
+    var generation: UInt32
+}
+
+/// A tracker by slab index and generation.
+struct TrackerRef {
+    var index: Int32
+    var generation: UInt32
+}

@@ -1,0 +1,124 @@
+import Base
+import MQTT
+import Policy
+
+/// A session on this worker by slab index, with the number that tells a reused cell apart.
+struct SessionRef: Hashable, BitwiseCopyable, Sendable {
+    var index: Int32
+    var generation: UInt32
+}
+
+/// Where a connection stands in its life.
+///
+/// ```
+///  awaitsConnect -> authenticating -> claiming -> attaching -> live -> closing
+///        |                |              |            |         |
+///        +----------------+--------------+------------+---------+--> (cell freed)
+/// ```
+/// `claiming` asks for the ownership of the client id, `attaching` for the stored session.
+enum SessionPhase: UInt8 {
+    case awaitsConnect
+    case authenticating
+    case claiming
+    case attaching
+    case live
+    /// The connection is gone; the cell waits for what was begun to end.
+    case closing
+}
+
+/// One connection and its session on a worker: a cell of the worker's slab.
+///
+/// Owned by the worker, from accept until the connection has closed and nothing refers to it any
+/// more. A stored session's durable part lives in its inbox range; this is the owner's view.
+struct Session: ~Copyable {
+    var machine: SessionMachine
+    var connection: ConnectionKey
+    let generation: UInt32
+    var phase = SessionPhase.awaitsConnect
+    let listener: UInt16
+
+    // Identity, set by CONNECT.
+    var tenant = TenantSlot(0)
+    var clientID: [UInt8] = []
+    var principal: [UInt8] = []
+    /// BucketHash of tenant and client id: tells a publisher apart in message records.
+    var publisherHash: UInt64 = 0
+    var ownerEpoch = OwnerEpoch.none
+    /// Nil where everything is allowed.
+    var access: AccessState?
+
+    // Protocol state that only a few clients use stays behind one pointer.
+    var rare: RareState?
+
+    var flags: Flags = []
+    /// Seconds; 0 when keep alive is off.
+    var keepAlive: UInt16 = 0
+    var timer = TimerID.none
+    /// When the last byte came, or the last unfinished publish of ours ended.
+    var lastReceived: Instant
+    /// Bytes; what the client takes in one packet [MQTT-3.1.2-24].
+    var packetSizeMax: UInt32 = .max
+    /// Of the last merge of overlapping subscriptions that it was in; see `MergeTable`.
+    var mergeStamp: UInt32 = 0
+    var mergeIndex: Int32 = 0
+    /// Slots of the worker's filter table that this session subscribes to (transient sessions).
+    var filters: [UInt32] = []
+
+    struct Flags: OptionSet {
+        let rawValue: UInt16
+        static let cleanStart = Flags(rawValue: 1)
+        /// The connection's input is held back by us.
+        static let inputPaused = Flags(rawValue: 1 << 1)
+        /// Output is above the high watermark: QoS 1 and 2 wait in the queue.
+        static let outputFull = Flags(rawValue: 1 << 2)
+        /// A DISCONNECT with reason 0 came: the will is discarded.
+        static let willDiscarded = Flags(rawValue: 1 << 3)
+        static let problemInformation = Flags(rawValue: 1 << 4)
+        /// A session record exists in the inbox range (stored, or transient with a will).
+        static let attached = Flags(rawValue: 1 << 5)
+        static let webSocket = Flags(rawValue: 1 << 6)
+        /// A control packet is being carried out: later packets wait, so that order holds.
+        static let busy = Flags(rawValue: 1 << 7)
+        static let owned = Flags(rawValue: 1 << 8)
+        static let tenantCounted = Flags(rawValue: 1 << 9)
+        static let takenOver = Flags(rawValue: 1 << 10)
+        static let hasAliases = Flags(rawValue: 1 << 11)
+        /// A rule denies part of what it subscribed to: each delivery is judged.
+        static let checksDelivery = Flags(rawValue: 1 << 12)
+    }
+
+    init(connection: ConnectionKey, generation: UInt32, listener: UInt16, now: Instant) {
+        machine = SessionMachine(
+            version: .v311, isStored: false, receiveMaximum: .max, firstSequence: 0)
+        self.connection = connection
+        self.generation = generation
+        self.listener = listener
+        lastReceived = now
+    }
+}
+
+/// What few sessions need: allocated with its first use.
+final class RareState {
+    /// Topic names by inbound alias - 1; empty where none is set.
+    var inboundAliases: [[UInt8]] = []
+    var outboundAliases: OutboundAliases?
+    var will: WillMessage?
+    /// The CONNECT under way, until CONNACK.
+    var connect: ConnectPacket?
+    var peer: PeerName?
+    /// Session expiry interval in seconds; 0xFFFFFFFF never.
+    var expirySeconds: UInt32 = 0
+    var authenticationMethod: [UInt8]?
+    /// Data for CONNACK, from enhanced authentication.
+    var authenticationData: [UInt8] = []
+    /// The enhanced authentication under way.
+    var exchange: (any AuthenticationExchange)?
+    /// The session expiry interval of DISCONNECT.
+    var expiryOverride: UInt32?
+    /// The owner's view of a stored session's queue.
+    var stored: StoredState?
+    /// Limits publishes per second, where the tenant has a limit.
+    var publishBucket = TokenBucket()
+    /// Hashes of topics whose retained message is being committed: later publishes on them wait.
+    var retaining: [UInt64] = []
+}

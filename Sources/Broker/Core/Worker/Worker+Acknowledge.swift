@@ -1,0 +1,81 @@
+import Base
+import MQTT
+import Policy
+
+/// QoS 1 and 2: acknowledgements from the client, and those that we owe.
+extension Worker {
+    func handleAcknowledgement(
+        _ type: PacketType, _ packet: AckPacket, _ session: UnsafeMutablePointer<Session>,
+        _ index: Int32
+    ) {
+        let packetID = packet.packetID
+        if type == .pubrel {
+            handlePubrel(packetID, session, index)
+            return
+        }
+        let verdict =
+            type == .puback
+            ? session.pointee.machine.receivePuback(
+                packetID: packetID, reasonCode: packet.reasonCode)
+            : type == .pubrec
+                ? session.pointee.machine.receivePubrec(
+                    packetID: packetID, reasonCode: packet.reasonCode)
+                : session.pointee.machine.receivePubcomp(packetID: packetID)
+        switch verdict {
+        case .finished(let sequence, _):
+            if session.pointee.machine.isStored {
+                acknowledgeStored(sequence, .finished, session, index)
+            }
+            sendQueued(session, index)
+        case .release(let sequence):
+            sendAcknowledgement(
+                .pubrel, session, packetID: OutboundWindow.packetID(of: sequence),
+                reasonCode: .success)
+        case .commitReceived(let sequence):
+            acknowledgeStored(sequence, .received, session, index)
+        case .releaseUnknown:
+            sendAcknowledgement(
+                .pubrel, session, packetID: packetID, reasonCode: .packetIdentifierNotFound)
+        case .ignore: metrics.strayAcknowledgements &+= 1
+        }
+    }
+
+    private func handlePubrel(
+        _ packetID: UInt16, _ session: UnsafeMutablePointer<Session>, _ index: Int32
+    ) {
+        let reasonCode = session.pointee.machine.receivePubrel(packetID: packetID)
+        if session.pointee.machine.isStored, reasonCode == .success {
+            releaseStored(packetID, session, index)
+        }
+        sendAcknowledgement(.pubcomp, session, packetID: packetID, reasonCode: reasonCode)
+        resumeInputIfHeld(session, index)
+    }
+
+    /// A publish of this session has its outcome: sends every acknowledgement whose turn it is.
+    func completePublish(
+        _ serial: UInt32, _ reasonCode: ReasonCode, _ session: UnsafeMutablePointer<Session>,
+        _ index: Int32
+    ) {
+        session.pointee.machine.inbound.complete(serial, reasonCode)
+        while let entry = session.pointee.machine.inbound.popDone() {
+            sendAcknowledgement(
+                entry.qos == .atLeastOnce ? .puback : .pubrec, session, packetID: entry.packetID,
+                reasonCode: entry.reasonCode)
+        }
+        // Keep alive does not run against a client that waits for us.
+        session.pointee.lastReceived = now
+        resumeInputIfHeld(session, index)
+    }
+
+    /// Sends what waits in a transient session's queue, as far as window and socket allow.
+    func sendQueued(_ session: UnsafeMutablePointer<Session>, _ index: Int32) {
+        while !session.pointee.machine.queue.isEmpty {
+            guard !session.pointee.flags.contains(.outputFull) else { return }
+            let first = session.pointee.machine.queue.first
+            if first.qos != .atMostOnce, !session.pointee.machine.hasSendQuota { return }
+            let queued = session.pointee.machine.queue.removeFirst()
+            deliverQueued(queued, session, index)
+            queued.releaseAll()
+        }
+    }
+}

@@ -1,0 +1,344 @@
+import Base
+import Dist
+import Inbox
+import KV
+import MQTT
+import Policy
+
+/// From a plan to its receivers, by place and never by subscriber: own sessions directly, another
+/// worker by one frame of the turn's mail, stored sessions by one command per range.
+extension Worker {
+    func fanOut(_ message: inout Message, _ plan: RoutePlan, _ origin: PublishOrigin) {
+        guard !plan.isEmpty else {
+            countUnmatched(message)
+            finish(origin, .noMatchingSubscribers)
+            return
+        }
+        var groups = GroupCount(origin: origin, waits: message.qos != .atMostOnce)
+        if case .outbox = origin { groups.waits = true }
+        if !plan.stored.isEmpty {
+            var receivers = StoredReceivers(
+                plan, publisherHash: message.publisherHash, tenant: tenantBytes(message.tenant))
+            var list: [StoredReceiver] = []
+            while let receiver = receivers.next() { list.append(receiver) }
+            store(&message, list, origin, &groups)
+        }
+        for place in plan.places { send(&message, plan, to: place, &groups) }
+        if !plan.ownTokens.isEmpty { deliverOwn(&message, plan.ownTokens) }
+        for index in plan.groups.indices { share(&message, plan, index, origin, &groups) }
+        if groups.tracker == nil { finish(origin, .success) }
+    }
+
+    private func countUnmatched(_ message: borrowing Message) {
+        events.metrics.count(.qos0Dropped, message.tenant, by: 0)
+        metrics.unmatched &+= 1
+    }
+
+    // MARK: Own sessions
+
+    /// Sessions of this worker, by the tokens of their filters.
+    func deliverOwn(_ message: inout Message, _ tokens: UnsafeBufferPointer<UInt64>) {
+        frames.removeAll()
+        if tokens.count == 1 {
+            let subscribers = filters.subscribers(FilterToken(tokens[0]))
+            isFanOut = subscribers.count > 1
+            for subscriber in subscribers { deliver(&message, to: subscriber) }
+        } else {
+            deliverMerged(&message, tokens)
+        }
+        isFanOut = false
+    }
+
+    @inline(__always)
+    private func deliver(_ message: inout Message, to subscriber: Subscriber) {
+        let options = SubscriptionOptions(rawValue: subscriber.options)
+        if options.noLocal,
+            sessions[pointer: subscriber.session].pointee.publisherHash == message.publisherHash
+        {
+            return
+        }
+        let delivery = Delivery(
+            qos: min(message.qos, options.maximumQoS),
+            retain: options.retainAsPublished && message.retain,
+            subscriptionIDs: SubscriptionIDs(one: subscriber.subscriptionID))
+        deliver(&message, delivery, to: subscriber.session)
+    }
+
+    /// Several filters match: a session that has more than one of them gets one copy, with the
+    /// highest QoS and all identifiers [MQTT-3.3.4-2] to [MQTT-3.3.4-4].
+    private func deliverMerged(_ message: inout Message, _ tokens: UnsafeBufferPointer<UInt64>) {
+        merging.begin()
+        for token in tokens {
+            for subscriber in filters.subscribers(FilterToken(token)) {
+                let session = sessions[pointer: subscriber.session]
+                let options = SubscriptionOptions(rawValue: subscriber.options)
+                if options.noLocal, session.pointee.publisherHash == message.publisherHash {
+                    continue
+                }
+                merging.add(
+                    subscriber.session, &session.pointee.mergeStamp, &session.pointee.mergeIndex,
+                    options, subscriber.subscriptionID)
+            }
+        }
+        isFanOut = merging.count > 1
+        for position in 0..<merging.count {
+            let entry = merging[position]
+            let delivery = Delivery(
+                qos: min(message.qos, entry.maximumQoS),
+                retain: entry.retainAsPublished && message.retain,
+                subscriptionIDs: merging.subscriptionIDs(entry))
+            deliver(&message, delivery, to: entry.session)
+            delivery.subscriptionIDs.free()
+        }
+    }
+
+    // MARK: Other workers
+
+    /// ```
+    ///  delivery:      flags u8 (1: acknowledge) | tokens u16 | token u64 ... | record
+    ///  deliveryDone:  count u32: so many acknowledged deliveries, in the order of sending
+    /// ```
+    private func send(
+        _ message: inout Message, _ plan: RoutePlan, to place: PlanPlace,
+        _ groups: inout GroupCount
+    ) {
+        let tokens = plan.otherTokens
+        var first = Int(place.firstToken)
+        let end = first + Int(place.tokenCount)
+        while first < end {
+            let next = min(end, first + Int(UInt16.max))
+            sendTokens(
+                &message, UnsafeBufferPointer(rebasing: tokens[first..<next]), to: place.place,
+                &groups)
+            first = next
+        }
+    }
+
+    func sendTokens(
+        _ message: inout Message, _ tokens: UnsafeBufferPointer<UInt64>, to place: Place,
+        _ groups: inout GroupCount
+    ) {
+        if !groups.waits, port.backlog(to: place) > WorkerLimits.mailBacklogMax {
+            events.metrics.count(.mailboxFull, message.tenant, by: tokens.count)
+            return
+        }
+        metrics.deliveriesSent &+= 1
+        let block = outbox.block(to: place)
+        let start = block.bytes.count
+        block.bytes.append(bigEndian: UInt32(0))
+        block.bytes.append(MessageKind.delivery.rawValue)
+        block.bytes.append(groups.waits ? 1 : 0)
+        block.bytes.append(bigEndian: UInt16(truncatingIfNeeded: tokens.count))
+        for token in tokens { block.bytes.append(bigEndian: token) }
+        message.appendRecord(into: &block.bytes)
+        block.bytes.patch(bigEndian: UInt32(block.bytes.count - start - 4), at: start)
+        if groups.waits { awaited.append(track(&groups), to: place) }
+    }
+
+    func receiveDelivery(_ body: RawSpan, from sender: Place) {
+        var reader = ByteReader(body)
+        do throws(ByteShortage) {
+            let flags = try reader.readUInt8(body)
+            let count = Int(try reader.readUInt16(body))
+            let tokens = try reader.take(count * 8)
+            if flags & 1 != 0 { awaited.countReceived(from: sender) }
+            metrics.deliveriesReceived &+= 1
+            body.withUnsafeBytes { bytes in
+                withTokens(bytes, tokens, count) { tokens in
+                    var message = Message(
+                        record: UnsafeRawBufferPointer(rebasing: bytes[reader.offset...]),
+                        tenant: TenantSlot(0))
+                    deliverOwn(&message, tokens)
+                }
+            }
+        } catch {
+            metrics.damagedFrames &+= 1
+        }
+    }
+
+    private func withTokens(
+        _ bytes: UnsafeRawBufferPointer, _ range: ByteRange, _ count: Int,
+        _ body: (UnsafeBufferPointer<UInt64>) -> Void
+    ) {
+        withUnsafeTemporaryAllocation(of: UInt64.self, capacity: count) { tokens in
+            for index in 0..<count {
+                tokens[index] = UInt64(
+                    bigEndian: bytes.loadUnaligned(
+                        fromByteOffset: Int(range.offset) + index * 8, as: UInt64.self))
+            }
+            body(UnsafeBufferPointer(tokens))
+        }
+    }
+
+    /// End of turn: tells each sender how many of its deliveries are in their sessions' queues.
+    func sendDeliveryDone() {
+        awaited.forEachReceived { place, count in
+            outbox.send(.deliveryDone, to: place) { $0.append(bigEndian: count) }
+        }
+    }
+
+    func receiveDeliveryDone(_ body: RawSpan, from sender: Place) {
+        var reader = ByteReader(body)
+        guard let count = try? reader.readUInt32(body) else {
+            metrics.damagedFrames &+= 1
+            return
+        }
+        for _ in 0..<count {
+            guard let tracker = awaited.removeFirst(from: sender) else { return }
+            groupDone(tracker)
+        }
+    }
+
+    // MARK: Stored sessions
+
+    func store(
+        _ message: inout Message, _ receivers: [StoredReceiver], _ origin: PublishOrigin,
+        _ groups: inout GroupCount
+    ) {
+        var batches = InsertBatches(
+            tenant: tenantBytes(message.tenant), source: source(of: origin))
+        let record = message.record()
+        let expiry = message.remainingSeconds(wallTime)
+        let settings = tenants[message.tenant].pointee.settings
+        for receiver in receivers {
+            let options = DeliveryOptions(
+                qos: min(message.qos, receiver.maximumQoS).rawValue,
+                retain: receiver.retainAsPublished && message.retain,
+                queuesQoS0: settings.queueQoS0Offline)
+            if !batches.add(
+                receiver, options, record: record.bytes, expiry: expiry, map: client.map)
+            {
+                metrics.insertsRefused &+= 1
+            }
+        }
+        let isLogged = groups.waits || settings.queueQoS0Offline
+        for batch in batches.batches {
+            batch.encoder.finish()
+            if isLogged {
+                propose(batch, message.tenant, &groups)
+            } else {
+                pushUnlogged(batch)
+            }
+        }
+    }
+
+    private func propose(
+        _ batch: InsertBatches.Batch, _ tenant: TenantSlot, _ groups: inout GroupCount
+    ) {
+        let task = InsertTask(
+            tracker: groups.waits ? track(&groups) : nil, tenant: tenantBytes(tenant))
+        task.receivers = batch.receivers
+        let accepted = propose(.inbox, batch.key, .insert(task)) {
+            $0.append(batch.encoder.bytes)
+        }
+        if !accepted { insertFailed(task) }
+    }
+
+    /// QoS 0: to the leader without the log; pushed if the session is online, or dropped there.
+    private func pushUnlogged(_ batch: InsertBatches.Batch) {
+        _ = batch.key.withRawSpan { key in
+            client.send(.inboxUnlogged, .inbox, key: key, outbox: outbox) {
+                $0.append(batch.encoder.bytes)
+            }
+        }
+    }
+
+    private func source(of origin: PublishOrigin) -> OutboxSource? {
+        if case .outbox(let task) = origin { return task.source }
+        return nil
+    }
+
+    private func insertFailed(_ task: InsertTask) {
+        metrics.insertsRefused &+= 1
+        if let tracker = task.tracker { groupFailed(tracker) }
+    }
+
+    /// A range has taken its receivers: stale routes go, drops are counted.
+    func insertDone(_ task: InsertTask, _ result: InsertResult?) {
+        guard let result, result.outcomes.count == task.receivers.count else {
+            insertFailed(task)
+            return
+        }
+        var isRejected = false
+        for (index, outcome) in result.outcomes.enumerated() {
+            switch outcome {
+            case .stored, .duplicate: break
+            case .storedDroppingOldest: break
+            case .noSession: staleRoute(task.receivers[index], task.tenant)
+            case .droppedFullMessages, .droppedFullBytes: countStored(.overflow, task, 1)
+            case .rejected: isRejected = true
+            case .qos0NotQueued: break
+            case .expired: countStored(.expired, task, 1)
+            }
+        }
+        for dropped in result.droppedOldest { countStored(.overflow, task, Int(dropped.count)) }
+        guard let tracker = task.tracker else { return }
+        if isRejected { groupFailed(tracker) } else { groupDone(tracker) }
+    }
+
+    /// The session has gone, or begun a new life: this route leads nowhere.
+    private func staleRoute(
+        _ receiver: (clientID: [UInt8], incarnation: UInt64), _ tenant: [UInt8]
+    ) {
+        // The session's own intents remove its routes; one that is seen here is only late.
+        metrics.staleRoutes &+= 1
+    }
+
+    private func countStored(_ reason: DropReason, _ task: InsertTask, _ count: Int) {
+        guard let name = task.tenant.withRawSpan({ TenantName(bytes: $0) }),
+            let slot = tenantSlot(name)
+        else { return }
+        events.metrics.count(reason, slot, by: count)
+        events.report(.overflowed, slot) {
+            record(slot, []) { .session(.overflowed(isOldest: false, dropCount: count)) }
+        }
+    }
+
+    // MARK: Counting down
+
+    /// One more group of receivers that will answer.
+    func track(_ groups: inout GroupCount) -> TrackerRef {
+        if let tracker = groups.tracker {
+            trackers[pointer: tracker.index].pointee.remaining += 1
+            return tracker
+        }
+        let generation = nextTracker
+        nextTracker = nextTracker == .max ? 1 : nextTracker + 1
+        let index = trackers.insert(
+            PublishTracker(
+                origin: groups.origin, remaining: 1, reasonCode: .success, generation: generation))
+        let tracker = TrackerRef(index: index, generation: generation)
+        groups.tracker = tracker
+        return tracker
+    }
+
+    func groupDone(_ tracker: TrackerRef) {
+        let cell = trackers[pointer: tracker.index]
+        invariant(
+            cell.pointee.generation == tracker.generation && cell.pointee.remaining > 0,
+            "a group of publish \(tracker) answered twice")
+        cell.pointee.remaining -= 1
+        guard cell.pointee.remaining == 0 else { return }
+        let done = trackers.remove(tracker.index)
+        finish(done.origin, done.reasonCode)
+    }
+
+    /// A group could not take the message for good: no acknowledgement of success may follow.
+    func groupFailed(_ tracker: TrackerRef) {
+        trackers[pointer: tracker.index].pointee.reasonCode = .quotaExceeded
+        groupDone(tracker)
+    }
+}
+
+/// Whether a publish waits for groups of receivers, and its tracker once one of them has to answer.
+struct GroupCount {
+    let origin: PublishOrigin
+    /// QoS 1 and 2: every group answers.
+    var waits: Bool
+    var tracker: TrackerRef?
+
+    init(origin: PublishOrigin, waits: Bool) {
+        self.origin = origin
+        self.waits = waits
+    }
+}

@@ -1,0 +1,142 @@
+import Base
+import MQTT
+import Policy
+
+extension Worker {
+    /// Bytes of a connection, in order: handles every whole packet and returns how many bytes were
+    /// consumed. Stops early when a packet has to be waited for; the rest comes again.
+    package func receive(
+        _ index: Int32, _ bytes: UnsafeMutableRawBufferPointer
+    ) -> Int {
+        let session = sessions[pointer: index]
+        session.pointee.lastReceived = now
+        let span = RawSpan(_unsafeBytes: UnsafeRawBufferPointer(bytes))
+        var offset = 0
+        while offset < bytes.count {
+            if session.pointee.flags.contains(.busy) || session.pointee.phase == .closing { break }
+            let limit = packetSizeLimit(session)
+            switch FixedHeader.decode(span, offset: offset, maximumPacketSize: limit) {
+            case .frame(let header):
+                offset &+= header.totalSize
+                metrics.packetsIn &+= 1
+                handle(header, span, session, index)
+            case .needMore:
+                return offset
+            case .fault(let fault):
+                refuse(fault, session, index)
+                return bytes.count
+            }
+        }
+        // What follows the end of a session is not read: a closing connection consumes it all.
+        return session.pointee.phase == .closing ? bytes.count : offset
+    }
+
+    private func packetSizeLimit(_ session: UnsafeMutablePointer<Session>) -> Int {
+        session.pointee.phase == .live
+            ? tenants[session.pointee.tenant].pointee.settings.packetBytesMax
+            : WorkerLimits.connectPacketBytesMax
+    }
+
+    func decodeOptions(_ session: UnsafeMutablePointer<Session>) -> DecodeOptions {
+        DecodeOptions(
+            version: session.pointee.machine.version, receiver: .server,
+            userPropertiesMax: DecodeOptions.defaultUserPropertiesMax,
+            rejectsControlCharacters: false)
+    }
+
+    private func handle(
+        _ header: FixedHeader, _ bytes: RawSpan, _ session: UnsafeMutablePointer<Session>,
+        _ index: Int32
+    ) {
+        do throws(DecodeFault) {
+            if session.pointee.phase == .live {
+                try handleLive(header, bytes, session, index)
+            } else {
+                try handleBeforeLive(header, bytes, session, index)
+            }
+        } catch {
+            refuse(error, session, index)
+        }
+    }
+
+    private func handleLive(
+        _ header: FixedHeader, _ bytes: RawSpan, _ session: UnsafeMutablePointer<Session>,
+        _ index: Int32
+    ) throws(DecodeFault) {
+        let options = decodeOptions(session)
+        switch header.type {
+        case .publish:
+            let packet = try PublishPacket.decode(header, bytes, options)
+            handlePublish(packet, bytes, session, index)
+        case .puback, .pubrec, .pubrel, .pubcomp:
+            let packet = try AckPacket.decode(header, bytes, options)
+            handleAcknowledgement(header.type, packet, session, index)
+        case .subscribe:
+            let packet = try SubscribePacket.decode(header, bytes, options)
+            handleSubscribe(packet, bytes, session, index)
+        case .unsubscribe:
+            let packet = try UnsubscribePacket.decode(header, bytes, options)
+            handleUnsubscribe(packet, bytes, session, index)
+        case .pingreq:
+            try PingPacket.check(header, options)
+            send(session) { PingEncoding.pingresp(into: &$0) }
+            report(.pingReq, session) { .packet(.pingReq(answered: true)) }
+        case .disconnect:
+            let packet = try DisconnectPacket.decode(header, bytes, options)
+            handleDisconnect(packet, session, index)
+        case .auth:
+            let packet = try AuthPacket.decode(header, bytes, options)
+            handleAuth(packet, session, index)
+        case .connect, .connack, .suback, .unsuback, .pingresp:
+            // A second CONNECT is a protocol error [MQTT-3.1.0-2]; the others only a server sends.
+            throw .packetTypeUnexpected
+        }
+    }
+
+    private func handleBeforeLive(
+        _ header: FixedHeader, _ bytes: RawSpan, _ session: UnsafeMutablePointer<Session>,
+        _ index: Int32
+    ) throws(DecodeFault) {
+        if session.pointee.phase == .awaitsConnect, header.type == .connect {
+            let packet = try ConnectPacket.decode(header, bytes, decodeOptions(session))
+            handleConnect(packet, session, index)
+        } else if session.pointee.phase == .authenticating, header.type == .auth {
+            let packet = try AuthPacket.decode(header, bytes, decodeOptions(session))
+            handleAuth(packet, session, index)
+        } else if session.pointee.phase == .authenticating, header.type == .disconnect {
+            end(session, index, .channel(.enhancedAuthAbortByClient))
+        } else {
+            throw .packetTypeUnexpected
+        }
+    }
+
+    /// Answers a packet that cannot be accepted, by the rules of its phase and version, and ends
+    /// the connection: CONNACK before, DISCONNECT (5.0) after it, or nothing.
+    func refuse(
+        _ fault: DecodeFault, _ session: UnsafeMutablePointer<Session>, _ index: Int32
+    ) {
+        metrics.badPackets &+= 1
+        let statement = "\(fault.what) \(fault.statement(in: session.pointee.machine.version))"
+        switch session.pointee.phase {
+        case .awaitsConnect:
+            // Only what looked like a CONNECT gets an answer [MQTT-4.13.1-1].
+            switch fault.scope {
+            case .version:
+                // The version is unknown, so both forms that could be understood are the 3.x one.
+                writeConnack(session, .v311, .unsupportedProtocolVersion)
+                end(session, index, .channel(.unacceptedProtocolVer))
+            case .malformed, .protocolError, .limit:
+                end(session, index, .channel(.protocolError(statement: statement)))
+            }
+        case .authenticating, .claiming, .attaching:
+            disconnect(
+                session, index, fault.reasonCode, .channel(.protocolError(statement: statement)))
+        case .live:
+            let event: DisconnectEvent =
+                fault.scope == .protocolError
+                ? .protocolViolation(statement: statement) : .badPacket(cause: statement)
+            disconnect(session, index, fault.reasonCode, .disconnect(event))
+        case .closing: break
+        }
+    }
+}

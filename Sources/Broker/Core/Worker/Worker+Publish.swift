@@ -1,0 +1,307 @@
+import Base
+import KV
+import MQTT
+import Policy
+import Retain
+
+/// A PUBLISH from the client's packet to the question who receives it.
+///
+/// ```
+///  handlePublish: rate, alias, rules, permission, window
+///    -> retained? commit it in its range first (Worker+Retain), then
+///    -> publish: plan of the topic known? fan out : park it behind the question
+/// ```
+/// Every check stands before the first proposal: a refusal has no effect.
+extension Worker {
+    func handlePublish(
+        _ packet: PublishPacket, _ bytes: RawSpan, _ session: UnsafeMutablePointer<Session>,
+        _ index: Int32
+    ) {
+        metrics.publishesIn &+= 1
+        let tenant = tenants[session.pointee.tenant]
+        if tenant.pointee.settings.publishesPerSecond != 0, exceedsRate(packet, session, index) {
+            return
+        }
+        guard let topic = resolveTopic(packet, bytes, session, index) else { return }
+        if let refusal = refusal(of: packet, topic, bytes, session) {
+            refusePublish(packet, topic, refusal, session, index)
+            return
+        }
+        var origin = PublishOrigin.none
+        if packet.qos != .atMostOnce {
+            guard let serial = openPublish(packet, session, index) else { return }
+            origin = .session(ref(session, index), serial: serial)
+        }
+        withMessage(packet, topic, bytes, session) { message in
+            if case .session(_, let serial) = origin, packet.qos == .exactlyOnce,
+                session.pointee.machine.isStored
+            {
+                putIntoOutbox(
+                    &message, packetID: packet.packetID, serial: serial, session, index)
+            } else {
+                publish(&message, origin, from: session, index)
+            }
+        }
+    }
+
+    /// Calls `body` with the packet as a message. Properties that do not stand together are
+    /// gathered in the scratch writer first.
+    private func withMessage(
+        _ packet: PublishPacket, _ topic: UnsafeRawBufferPointer, _ bytes: RawSpan,
+        _ session: UnsafeMutablePointer<Session>, _ body: (inout Message) -> Void
+    ) {
+        bytes.withUnsafeBytes { buffer in
+            var forwarded = UnsafeRawBufferPointer(start: nil, count: 0)
+            if packet.forwardedSize > 0 {
+                if packet.isForwardedContiguous {
+                    forwarded = UnsafeRawBufferPointer(rebasing: buffer[packet.forwarded.range])
+                } else {
+                    gathered.removeAll()
+                    packet.writeForwarded(bytes, into: &gathered)
+                    forwarded = gathered.bytes
+                }
+            }
+            tenantNames[Int(session.pointee.tenant.index)].withUnsafeBytes { tenantName in
+                session.pointee.clientID.withUnsafeBytes { publisher in
+                    var message = Message(
+                        topic: topic, forwarded: forwarded,
+                        payload: UnsafeRawBufferPointer(rebasing: buffer[packet.payload.range]),
+                        qos: packet.qos, retain: packet.retain, tenant: session.pointee.tenant,
+                        publisherHash: session.pointee.publisherHash, publishedAt: wallTime,
+                        expirySeconds: packet.messageExpiry, tenantName: tenantName,
+                        publisher: publisher)
+                    body(&message)
+                }
+            }
+        }
+    }
+
+    // MARK: Checks
+
+    /// The topic with its length bytes, by name or alias; nil if the connection was ended.
+    private func resolveTopic(
+        _ packet: PublishPacket, _ bytes: RawSpan, _ session: UnsafeMutablePointer<Session>,
+        _ index: Int32
+    ) -> UnsafeRawBufferPointer? {
+        let named = bytes.withUnsafeBytes { buffer in
+            UnsafeRawBufferPointer(
+                rebasing: buffer[Int(packet.topic.offset) - 2..<packet.topic.end])
+        }
+        guard packet.topicAlias != 0 else { return named }
+        let maximum = tenants[session.pointee.tenant].pointee.settings.topicAliasMax
+        let alias = Int(packet.topicAlias)
+        let rare = rareState(session)
+        let isKnown =
+            alias <= rare.inboundAliases.count && !rare.inboundAliases[alias - 1].isEmpty
+        guard alias <= maximum, !packet.topic.isEmpty || isKnown else {
+            disconnect(
+                session, index, .topicAliasInvalid,
+                .disconnect(.protocolViolation(statement: "topic alias [MQTT-3.3.2-9]")))
+            return nil
+        }
+        if !packet.topic.isEmpty {
+            while rare.inboundAliases.count < alias { rare.inboundAliases.append([]) }
+            rare.inboundAliases[alias - 1] = [UInt8](named)
+            return named
+        }
+        aliasTopic.removeAll()
+        aliasTopic.append(rare.inboundAliases[alias - 1])
+        return aliasTopic.bytes
+    }
+
+    func rareState(_ session: UnsafeMutablePointer<Session>) -> RareState {
+        if let rare = session.pointee.rare { return rare }
+        let rare = RareState()
+        session.pointee.rare = rare
+        return rare
+    }
+
+    /// Why a PUBLISH is refused; the rows of Docs/REFUSALS.md.
+    enum PublishRefusal {
+        case topicInvalid
+        case notAuthorized
+        case qosNotSupported
+        case retainNotSupported
+        case payloadFormatInvalid
+
+        var reasonCode: ReasonCode {
+            switch self {
+            case .topicInvalid: .topicNameInvalid
+            case .notAuthorized: .notAuthorized
+            case .qosNotSupported: .qosNotSupported
+            case .retainNotSupported: .retainNotSupported
+            case .payloadFormatInvalid: .payloadFormatInvalid
+            }
+        }
+    }
+
+    private func refusal(
+        of packet: PublishPacket, _ topic: UnsafeRawBufferPointer, _ bytes: RawSpan,
+        _ session: UnsafeMutablePointer<Session>
+    ) -> PublishRefusal? {
+        let settings = tenants[session.pointee.tenant]
+        if Int(packet.qos.rawValue) > settings.pointee.settings.maximumQoS {
+            return .qosNotSupported
+        }
+        if packet.retain, !settings.pointee.settings.retainEnabled { return .retainNotSupported }
+        if packet.payloadFormat == 1, settings.pointee.settings.payloadFormatValidationEnabled,
+            !packet.payloadMatchesFormat(bytes)
+        {
+            return .payloadFormatInvalid
+        }
+        // Names that begin with $ are ours: clients do not publish to them.
+        if topic.count > 2, topic[2] == 0x24 { return .topicInvalid }
+        if !isWithinLimits(topic, settings) { return .topicInvalid }
+        if !permitsPublish(topic, packet, session) { return .notAuthorized }
+        return nil
+    }
+
+    private func isWithinLimits(
+        _ topic: UnsafeRawBufferPointer, _ tenant: UnsafeMutablePointer<TenantRecord>
+    ) -> Bool {
+        let limits = tenant.pointee.settings.topicLimits
+        let span = RawSpan(_unsafeBytes: topic)
+        let name = ByteRange(offset: 2, count: topic.count - 2)
+        do throws(TopicFault) {
+            try TopicName.checkLimits(span, name, limits)
+            return true
+        } catch {
+            return false
+        }
+    }
+
+    /// Answers a PUBLISH that is refused. 5.0: an acknowledgement with the reason for QoS 1 and 2,
+    /// DISCONNECT for QoS 0 and for what the server said beforehand it does not do; 3.x: close.
+    private func refusePublish(
+        _ packet: PublishPacket, _ topic: UnsafeRawBufferPointer, _ refusal: PublishRefusal,
+        _ session: UnsafeMutablePointer<Session>, _ index: Int32
+    ) {
+        let name = String(
+            decoding: UnsafeRawBufferPointer(rebasing: topic[2...]), as: UTF8.self)
+        let qos = Int(packet.qos.rawValue)
+        dropIncoming(
+            refusal == .notAuthorized ? .noPubPermission : .invalidTopic, packet, name, session)
+        let announced = refusal == .qosNotSupported || refusal == .retainNotSupported
+        let isAcknowledged =
+            session.pointee.machine.version == .v5 && packet.qos != .atMostOnce && !announced
+        if isAcknowledged {
+            guard let serial = openPublish(packet, session, index) else { return }
+            completePublish(serial, refusal.reasonCode, session, index)
+            return
+        }
+        let event: DisconnectEvent =
+            switch refusal {
+            case .notAuthorized:
+                .noPubPermission(topic: name, qos: qos, retain: packet.retain)
+            case .topicInvalid: .invalidTopic(topic: name)
+            case .qosNotSupported, .retainNotSupported, .payloadFormatInvalid:
+                .protocolViolation(statement: "\(refusal)")
+            }
+        disconnect(session, index, refusal.reasonCode, .disconnect(event))
+    }
+
+    /// A message of a client that goes nowhere: counted by tenant and reason.
+    private func dropIncoming(
+        _ reason: DropReason, _ packet: PublishPacket, _ topic: String,
+        _ session: UnsafeMutablePointer<Session>
+    ) {
+        let size = Int(packet.payload.count)
+        let kind: EventKind =
+            packet.qos == .atMostOnce
+            ? .qos0DistError : packet.qos == .atLeastOnce ? .qos1DistError : .qos2DistError
+        let qos = packet.qos
+        events.drop(reason, kind: kind, session.pointee.tenant) {
+            record(session) {
+                switch qos {
+                case .atMostOnce:
+                    .publish(.qos0DistError(topic: topic, size: size, reason: reason.name))
+                case .atLeastOnce:
+                    .publish(.qos1DistError(topic: topic, size: size, reason: reason.name))
+                case .exactlyOnce:
+                    .publish(.qos2DistError(topic: topic, size: size, reason: reason.name))
+                }
+            }
+        }
+    }
+
+    private func exceedsRate(
+        _ packet: PublishPacket, _ session: UnsafeMutablePointer<Session>, _ index: Int32
+    ) -> Bool {
+        let limit = tenants[session.pointee.tenant].pointee.settings.publishesPerSecond
+        let rare = rareState(session)
+        if rare.publishBucket.take(1, TokenRate(perSecond: limit), now: now) { return false }
+        if session.pointee.machine.version == .v5 {
+            disconnect(
+                session, index, .messageRateTooHigh, .disconnect(.exceedPubRate(limit: limit)))
+        } else {
+            // 3.x has no word for it: without an acknowledgement the connection ends, so that
+            // nothing is lost silently.
+            end(session, index, .disconnect(.exceedPubRate(limit: limit)))
+        }
+        events.metrics.count(.publishRate, session.pointee.tenant)
+        return true
+    }
+
+    /// Opens the window entry of a QoS 1 or 2 PUBLISH; nil if there is nothing to publish.
+    private func openPublish(
+        _ packet: PublishPacket, _ session: UnsafeMutablePointer<Session>, _ index: Int32
+    ) -> UInt32? {
+        let limit = tenants[session.pointee.tenant].pointee.settings.receiveMaximum
+        let verdict = session.pointee.machine.receivePublish(
+            packetID: packet.packetID, qos: packet.qos, limit: limit)
+        switch verdict {
+        case .publish(let serial, let isLast):
+            if isLast {
+                session.pointee.flags.insert(.inputPaused)
+                setBusy(session)
+            }
+            return serial
+        case .answerRepeat:
+            sendAcknowledgement(
+                .pubrec, session, packetID: packet.packetID, reasonCode: .success)
+        case .ignoreRepeat: break
+        case .exceedsReceiveMaximum:
+            disconnect(
+                session, index, .receiveMaximumExceeded,
+                .disconnect(.exceedReceivingLimit(limit: limit)))
+        }
+        return nil
+    }
+
+    // MARK: To the plan
+
+    /// Publishes a client's message: retained ones are committed first, and hold back what follows
+    /// on their topic.
+    private func publish(
+        _ message: inout Message, _ origin: PublishOrigin,
+        from session: UnsafeMutablePointer<Session>, _ index: Int32
+    ) {
+        if message.retain || mustWaitForRetain(message, session) {
+            retain(&message, origin, session, index)
+        } else {
+            route(&message, origin)
+        }
+    }
+
+    /// Publishes a message that no connection waits behind: an outbox's, a will, the API's.
+    func publish(_ message: inout Message, _ origin: PublishOrigin) {
+        if message.retain {
+            retain(&message, origin, nil, -1)
+        } else {
+            route(&message, origin)
+        }
+    }
+
+    /// The outcome of a publish, to whoever waits for it.
+    func finish(_ origin: PublishOrigin, _ reasonCode: ReasonCode) {
+        switch origin {
+        case .none: break
+        case .session(let ref, let serial):
+            withSession(ref) { session, index in
+                completePublish(serial, reasonCode, session, index)
+            }
+        case .outbox(let task): outboxFinished(task)
+        case .request(let token): finishedRequests.append((token, reasonCode))
+        }
+    }
+}

@@ -1,0 +1,488 @@
+import Base
+import Dist
+import Inbox
+import KV
+import MQTT
+import Policy
+
+/// SUBSCRIBE and UNSUBSCRIBE: what a filter may be, its route, and the answer once it holds.
+///
+/// ```
+///  transient: filter table -> dist route (unless it holds already) -> SUBACK -> retained messages
+///  stored:    inbox (subscription and intent) -> dist route -> intent completed -> SUBACK -> ...
+/// ```
+/// The connection is held back until the answer has left, so that changes of one filter keep their
+/// order.
+extension Worker {
+    func handleSubscribe(
+        _ packet: SubscribePacket, _ bytes: RawSpan, _ session: UnsafeMutablePointer<Session>,
+        _ index: Int32
+    ) {
+        let settings = tenants[session.pointee.tenant].pointee.settings
+        if packet.entryCount > settings.topicFiltersPerSubscribeMax {
+            disconnect(
+                session, index, .quotaExceeded,
+                .disconnect(
+                    .tooLargeSubscription(
+                        max: settings.topicFiltersPerSubscribeMax, actual: packet.entryCount)))
+            return
+        }
+        if packet.subscriptionID != 0, !settings.subscriptionIdentifierEnabled {
+            disconnect(
+                session, index, .subscriptionIdentifiersNotSupported,
+                .disconnect(.protocolViolation(statement: "subscription identifier")))
+            return
+        }
+        let task = SubscribeTask(
+            session: ref(session, index), packetID: packet.packetID, isSubscribe: true,
+            subscriptionID: packet.subscriptionID)
+        var position = 0
+        while let entry = packet.next(bytes, &position) {
+            let code = judge(entry, bytes, settings, session)
+            task.entries.append(
+                SubscribeTask.Entry(
+                    filter: bytes.array(entry.filter), options: entry.options, code: code))
+        }
+        setBusy(session)
+        if session.pointee.machine.isStored {
+            subscribeStored(task, session, index)
+        } else {
+            subscribeTransient(task, session, index)
+        }
+    }
+
+    /// The SUBACK code of one filter, as far as it can be said before anything is done.
+    private func judge(
+        _ entry: SubscribeEntry, _ bytes: RawSpan, _ settings: TenantSettings,
+        _ session: UnsafeMutablePointer<Session>
+    ) -> ReasonCode {
+        let filter: TopicFilter
+        do throws(TopicFault) {
+            filter = try TopicFilter.parse(bytes, entry.filter, settings.topicLimits)
+        } catch {
+            return .topicFilterInvalid
+        }
+        if filter.hasWildcard, !settings.wildcardSubscriptionEnabled {
+            return .wildcardSubscriptionsNotSupported
+        }
+        if filter.share != .none {
+            let isEnabled =
+                settings.sharedSubscriptionEnabled
+                && (session.pointee.machine.version == .v5
+                    || settings.mqtt3SharedSubscriptionEnabled)
+            if !isEnabled { return .sharedSubscriptionsNotSupported }
+        }
+        let qos = min(
+            entry.options.maximumQoS, QoS(rawValue: UInt8(settings.maximumQoS)) ?? .exactlyOnce)
+        let code = ReasonCode.granted(qos)
+        let inner = bytes.extracting(filter.filter.range)
+        return permitsSubscribe(inner, qos, session) ? code : .notAuthorized
+    }
+
+    func handleUnsubscribe(
+        _ packet: UnsubscribePacket, _ bytes: RawSpan, _ session: UnsafeMutablePointer<Session>,
+        _ index: Int32
+    ) {
+        let most = tenants[session.pointee.tenant].pointee.settings.topicFiltersPerSubscribeMax
+        if packet.entryCount > most {
+            disconnect(
+                session, index, .quotaExceeded,
+                .disconnect(.tooLargeUnsubscription(max: most, actual: packet.entryCount)))
+            return
+        }
+        let task = SubscribeTask(
+            session: ref(session, index), packetID: packet.packetID, isSubscribe: false)
+        var position = 0
+        while let filter = packet.next(bytes, &position) {
+            task.entries.append(
+                SubscribeTask.Entry(
+                    filter: bytes.array(filter), options: SubscriptionOptions(rawValue: 0),
+                    code: isFilter(bytes, filter) ? .success : .topicFilterInvalid))
+        }
+        setBusy(session)
+        if session.pointee.machine.isStored {
+            unsubscribeStored(task, session, index)
+        } else {
+            unsubscribeTransient(task, session, index)
+        }
+    }
+
+    private func isFilter(_ bytes: RawSpan, _ filter: ByteRange) -> Bool {
+        (try? TopicFilter.parse(bytes, filter, .protocolLimits)) != nil
+    }
+
+    // MARK: Transient sessions
+
+    private func subscribeTransient(
+        _ task: SubscribeTask, _ session: UnsafeMutablePointer<Session>, _ index: Int32
+    ) {
+        let settings = tenants[session.pointee.tenant].pointee.settings
+        task.waiting = 1
+        for position in task.entries.indices where !task.entries[position].code.isFailure {
+            guard session.pointee.filters.count < settings.topicFiltersPerSessionMax else {
+                task.entries[position].code = .quotaExceeded
+                continue
+            }
+            let change = enterFilter(task.entries[position], task.subscriptionID, session, index)
+            task.entries[position].isNew = !change.wasReplaced
+            if !change.wasReplaced {
+                session.pointee.filters.append(change.token.slot)
+                metrics.subscriptions &+= 1
+            }
+            addRoute(task, position, change.token, session)
+        }
+        arrived(task)
+    }
+
+    private func enterFilter(
+        _ entry: SubscribeTask.Entry, _ subscriptionID: UInt32,
+        _ session: UnsafeMutablePointer<Session>, _ index: Int32
+    ) -> FilterTable.Change {
+        let granted = entry.code.rawValue & 3
+        let subscriber = Subscriber(
+            session: index, options: entry.options.rawValue & 0xFC | granted,
+            subscriptionID: subscriptionID)
+        let tenant = UInt32(bitPattern: session.pointee.tenant.index)
+        return entry.filter.withUnsafeBytes { filter in
+            SharedName(entry.filter) == nil
+                ? filters.subscribe(tenant: tenant, filter: filter, subscriber: subscriber)
+                : filters.subscribeMember(tenant: tenant, filter: filter, subscriber: subscriber)
+        }
+    }
+
+    /// Puts the route of a filter into dist, or makes sure that it holds: another session's may be
+    /// on its way only. A route that is there already costs one command that changes nothing.
+    private func addRoute(
+        _ task: SubscribeTask, _ position: Int, _ token: FilterToken,
+        _ session: UnsafeMutablePointer<Session>
+    ) {
+        let route = transientRoute(
+            tenantBytes(session.pointee.tenant), task.entries[position].filter, token)
+        let members = UInt32(
+            clamping: tenants[session.pointee.tenant].pointee.settings.sharedGroupMembersMax)
+        task.waiting += 1
+        let accepted = changeRoute(route, .route(task, entry: position)) {
+            $0.add(route, membersMax: members)
+        }
+        if !accepted {
+            task.waiting -= 1
+            task.entries[position].code = .quotaExceeded
+        }
+    }
+
+    private func transientRoute(
+        _ tenant: [UInt8], _ filter: [UInt8], _ token: FilterToken
+    ) -> Route {
+        let receiver = RouteReceiver.transient(place: place, epoch: epoch, token: token.rawValue)
+        if let shared = SharedName(filter) {
+            return Route(
+                tenant: tenant, filter: shared.filter, group: shared.group, receiver: receiver)
+        }
+        return Route(tenant: tenant, filter: filter, receiver: receiver)
+    }
+
+    func changeRoute(
+        _ route: Route, _ operation: Operation, _ write: (inout RouteCommandEncoder) -> Void
+    ) -> Bool {
+        var encoder = RouteCommandEncoder()
+        write(&encoder)
+        let key = DistKeys.routingKey(tenant: route.tenant, filter: route.filter)
+        return propose(.dist, key, operation) { $0.append(encoder.writer.bytes) }
+    }
+
+    private func unsubscribeTransient(
+        _ task: SubscribeTask, _ session: UnsafeMutablePointer<Session>, _ index: Int32
+    ) {
+        let tenant = UInt32(bitPattern: session.pointee.tenant.index)
+        task.waiting = 1
+        for position in task.entries.indices where !task.entries[position].code.isFailure {
+            let filter = task.entries[position].filter
+            let removal = filter.withUnsafeBytes {
+                filters.unsubscribe(
+                    tenant: tenant, filter: $0, session: index,
+                    isMember: SharedName(filter) != nil)
+            }
+            switch removal {
+            case .notSubscribed: task.entries[position].code = .noSubscriptionExisted
+            case .left(let slot): forget(slot, session)
+            case .last(let vacated):
+                forget(vacated.token.slot, session)
+                removeRoute(vacated)
+            }
+        }
+        arrived(task)
+    }
+
+    private func forget(_ slot: UInt32, _ session: UnsafeMutablePointer<Session>) {
+        metrics.subscriptions &-= 1
+        if let position = session.pointee.filters.firstIndex(of: slot) {
+            session.pointee.filters.swapAt(position, session.pointee.filters.count - 1)
+            session.pointee.filters.removeLast()
+        }
+    }
+
+    private func removeRoute(_ vacated: FilterTable.Vacated) {
+        let tenant = tenantNames[Int(vacated.tenant)]
+        let route = transientRoute(tenant, vacated.filter, vacated.token)
+        let accepted = changeRoute(route, .routeRemoval) { $0.remove(route) }
+        // A route that stays behind leads to a token that nobody has: it costs, but delivers
+        // nothing. It goes with the node's epoch.
+        if !accepted { metrics.routesLeftBehind &+= 1 }
+    }
+
+    /// A session that ends leaves a filter.
+    func dropFilter(
+        _ slot: UInt32, _ session: UnsafeMutablePointer<Session>, _ index: Int32
+    ) {
+        metrics.subscriptions &-= 1
+        if case .last(let vacated) = filters.remove(session: index, slot: slot) {
+            removeRoute(vacated)
+        }
+    }
+
+    // MARK: Stored sessions
+
+    private func subscribeStored(
+        _ task: SubscribeTask, _ session: UnsafeMutablePointer<Session>, _ index: Int32
+    ) {
+        let name = sessionName(session)
+        let granted = task.entries.filter { !$0.code.isFailure }
+        guard !granted.isEmpty else {
+            answer(task, session, index)
+            return
+        }
+        let settings = tenants[session.pointee.tenant].pointee.settings
+        let command = SubscribeCommand(
+            session: name, ownerEpoch: session.pointee.ownerEpoch,
+            filtersMax: UInt32(clamping: settings.topicFiltersPerSessionMax),
+            subscriptions: granted.map {
+                StoredSubscription(
+                    filter: $0.filter, options: $0.options.rawValue & 0xFC | $0.code.rawValue & 3,
+                    subscriptionID: task.subscriptionID)
+            })
+        task.waiting = 1
+        let accepted = propose(
+            .inbox, InboxKeys.sessionPrefix(name), .storedSubscription(task)
+        ) { InboxCommand.subscribe(command).encode(into: &$0) }
+        if !accepted { failStored(task) }
+    }
+
+    private func unsubscribeStored(
+        _ task: SubscribeTask, _ session: UnsafeMutablePointer<Session>, _ index: Int32
+    ) {
+        let name = sessionName(session)
+        let valid = task.entries.filter { !$0.code.isFailure }
+        guard !valid.isEmpty else {
+            answer(task, session, index)
+            return
+        }
+        let command = UnsubscribeCommand(
+            session: name, ownerEpoch: session.pointee.ownerEpoch, filters: valid.map(\.filter))
+        task.waiting = 1
+        let accepted = propose(
+            .inbox, InboxKeys.sessionPrefix(name), .storedSubscription(task)
+        ) { InboxCommand.unsubscribe(command).encode(into: &$0) }
+        if !accepted { failStored(task) }
+    }
+
+    private func failStored(_ task: SubscribeTask) {
+        for position in task.entries.indices where !task.entries[position].code.isFailure {
+            task.entries[position].code = .unspecifiedError
+        }
+        arrived(task)
+    }
+
+    /// The inbox has the subscriptions and their intents; now the routes.
+    func storedSubscriptionDone(_ task: SubscribeTask, _ result: SubscriptionResult?) {
+        guard let session = find(task.session) else { return }
+        let open = task.entries.indices.filter { !task.entries[$0].code.isFailure }
+        guard let result, result.items.count == open.count else {
+            failStored(task)
+            return
+        }
+        task.incarnation = result.incarnation
+        for (position, item) in zip(open, result.items) {
+            task.entries[position].intent = item.intent
+            switch item.outcome {
+            case .changed: break
+            case .replaced: task.entries[position].isNew = false
+            case .quotaExceeded: task.entries[position].code = .quotaExceeded
+            case .absent: task.entries[position].code = .noSubscriptionExisted
+            }
+            if item.intent != 0 { changeStoredRoute(task, position, session) }
+        }
+        arrived(task)
+    }
+
+    private func changeStoredRoute(
+        _ task: SubscribeTask, _ position: Int, _ session: UnsafeMutablePointer<Session>
+    ) {
+        let entry = task.entries[position]
+        let options =
+            task.isSubscribe ? entry.options.rawValue & 0xFC | entry.code.rawValue & 3 : 0
+        let route = storedRoute(
+            sessionName(session), task.incarnation, entry.filter, options, task.subscriptionID)
+        let members = UInt32(
+            clamping: tenants[session.pointee.tenant].pointee.settings.sharedGroupMembersMax)
+        task.waiting += 1
+        let accepted = changeRoute(route, .route(task, entry: position)) {
+            if task.isSubscribe {
+                $0.add(route, membersMax: members)
+            } else {
+                $0.remove(route)
+            }
+        }
+        // The intent stays: the inbox's leader carries the change out later.
+        if !accepted {
+            task.waiting -= 1
+            task.entries[position].intent = 0
+            task.entries[position].code = .unspecifiedError
+        }
+    }
+
+    func storedRoute(
+        _ name: SessionName, _ incarnation: UInt64, _ filter: [UInt8], _ options: UInt8,
+        _ subscriptionID: UInt32
+    ) -> Route {
+        let receiver = RouteReceiver.stored(
+            clientID: name.clientID, incarnation: incarnation, options: options,
+            subscriptionID: subscriptionID)
+        if let shared = SharedName(filter) {
+            return Route(
+                tenant: name.tenant, filter: shared.filter, group: shared.group,
+                receiver: receiver)
+        }
+        return Route(tenant: name.tenant, filter: filter, receiver: receiver)
+    }
+
+    // MARK: Answer
+
+    /// A route holds everywhere, or was refused.
+    func routeDone(_ task: SubscribeTask, _ position: Int, _ result: [UInt8]?) {
+        let code = result?.withRawSpan { RouteResultDecoder.codes($0) }?.first
+        if task.isSubscribe, code?.isDone != true {
+            task.entries[position].code = code == .groupFull ? .quotaExceeded : .unspecifiedError
+            task.entries[position].intent = 0
+        }
+        arrived(task)
+    }
+
+    private func arrived(_ task: SubscribeTask) {
+        task.waiting -= 1
+        guard task.waiting == 0 else { return }
+        completeIntents(task)
+        withSession(task.session) { session, index in answer(task, session, index) }
+    }
+
+    private func completeIntents(_ task: SubscribeTask) {
+        let intents = task.entries.filter { $0.intent != 0 }.map {
+            CompleteIntentsCommand.Completed(number: $0.intent, filter: $0.filter)
+        }
+        guard !intents.isEmpty, let session = find(task.session) else { return }
+        let name = sessionName(session)
+        propose(.inbox, InboxKeys.sessionPrefix(name), .intentsCompleted(nil)) {
+            InboxCommand.completeIntents(
+                CompleteIntentsCommand(session: name, intents: intents)
+            ).encode(into: &$0)
+        }
+    }
+
+    private func answer(
+        _ task: SubscribeTask, _ session: UnsafeMutablePointer<Session>, _ index: Int32
+    ) {
+        let packet = SubackPacket(
+            packetID: task.packetID, reasonCodes: task.entries.map(\.code))
+        let version = session.pointee.machine.version
+        let limit = Int(session.pointee.packetSizeMax)
+        send(session) {
+            packet.encode(
+                task.isSubscribe ? .suback : .unsuback, version, limit: limit, into: &$0)
+        }
+        reportAnswer(task, session)
+        if task.isSubscribe {
+            for entry in task.entries where !entry.code.isFailure {
+                startReplay(entry, task.subscriptionID, session, index)
+            }
+        }
+        clearBusy(session)
+    }
+
+    private func reportAnswer(
+        _ task: SubscribeTask, _ session: UnsafeMutablePointer<Session>
+    ) {
+        let filters = { task.entries.map { String(decoding: $0.filter, as: UTF8.self) } }
+        if task.isSubscribe {
+            report(.subAcked, session) {
+                .packet(
+                    .subAcked(
+                        packetID: Int(task.packetID), filters: filters(),
+                        granted: task.entries.map { "\($0.code.rawValue)" }))
+            }
+        } else {
+            report(.unsubAcked, session) {
+                .packet(.unsubAcked(packetID: Int(task.packetID), filters: filters()))
+            }
+        }
+    }
+
+    // MARK: Intents of sessions that are not here
+
+    /// An inbox asks for route changes that nobody completed: a new leader, or an ended session.
+    func receiveIntentReady(_ body: RawSpan) {
+        guard let message = body.withUnsafeBytes({ IntentReadyMessage.decode($0) }) else {
+            metrics.damagedFrames &+= 1
+            return
+        }
+        let task = IntentTask(message)
+        for intent in message.intents {
+            let route = storedRoute(
+                message.session, intent.incarnation, intent.subscription.filter,
+                intent.subscription.options, intent.subscription.subscriptionID)
+            task.waiting += 1
+            let accepted = changeRoute(route, .intentRoute(task)) {
+                if intent.isAddition { $0.add(route) } else { $0.remove(route) }
+            }
+            // Not taken: the leader asks again after its time-out.
+            if !accepted { return }
+        }
+    }
+
+    func intentRouteDone(_ task: IntentTask, isDone: Bool) {
+        if !isDone { task.hasFailed = true }
+        task.waiting -= 1
+        guard task.waiting == 0, !task.hasFailed else { return }
+        let command = CompleteIntentsCommand(
+            session: task.message.session,
+            intents: task.message.intents.map {
+                CompleteIntentsCommand.Completed(
+                    number: $0.number, filter: $0.subscription.filter)
+            })
+        propose(
+            .inbox, InboxKeys.sessionPrefix(task.message.session), .intentsCompleted(task)
+        ) { InboxCommand.completeIntents(command).encode(into: &$0) }
+    }
+}
+
+/// A shared subscription's filter taken apart: `$share/group/filter` or `$oshare/group/filter`.
+/// Nil for any other filter; the filter was checked before.
+struct SharedName {
+    let group: RouteGroup
+    let filter: [UInt8]
+
+    init?(_ whole: [UInt8]) {
+        guard whole.first == 0x24 else { return nil }
+        let parsed = whole.withRawSpan { bytes -> TopicFilter? in
+            let part = ByteRange(offset: 0, count: bytes.byteCount)
+            return try? TopicFilter.parse(bytes, part, .protocolLimits)
+        }
+        guard let parsed else { return nil }
+        let kind: GroupKind
+        switch parsed.share {
+        case .none: return nil
+        case .unordered: kind = .unordered
+        case .ordered: kind = .ordered
+        }
+        group = RouteGroup(kind: kind, name: Array(whole[parsed.group.range]))
+        filter = Array(whole[parsed.filter.range])
+    }
+}

@@ -1,0 +1,118 @@
+import Base
+import MQTT
+import Policy
+
+/// Small things that every part of the worker uses.
+extension Worker {
+    // MARK: Holding back a connection's input
+
+    /// A control packet is being carried out: what follows waits, so that order holds.
+    func setBusy(_ session: UnsafeMutablePointer<Session>) {
+        guard !session.pointee.flags.contains(.busy) else { return }
+        session.pointee.flags.insert(.busy)
+        port.pauseInput(session.pointee.connection)
+    }
+
+    func clearBusy(_ session: UnsafeMutablePointer<Session>) {
+        guard session.pointee.flags.contains(.busy) else { return }
+        session.pointee.flags.remove(.busy)
+        session.pointee.lastReceived = now
+        port.resumeInput(session.pointee.connection)
+    }
+
+    /// A connection held for its own unfinished publishes goes on once one of them has ended.
+    func resumeInputIfHeld(_ session: UnsafeMutablePointer<Session>, _ index: Int32) {
+        guard session.pointee.flags.contains(.inputPaused) else { return }
+        session.pointee.flags.remove(.inputPaused)
+        clearBusy(session)
+    }
+
+    // MARK: Tenants
+
+    /// The slot of a tenant; nil if this worker serves as many as it may.
+    func tenantSlot(_ name: TenantName) -> TenantSlot? {
+        guard
+            let slot = tenants.slot(
+                of: name, settings: tenantStore.settings(for: name),
+                account: accounts.account(of: name))
+        else { return nil }
+        while tenantNames.count <= Int(slot.index) { tenantNames.append([]) }
+        if tenantNames[Int(slot.index)].isEmpty {
+            tenantNames[Int(slot.index)] = Array(name.text.utf8)
+        }
+        return slot
+    }
+
+    func tenantBytes(_ slot: TenantSlot) -> [UInt8] { tenantNames[Int(slot.index)] }
+
+    // MARK: Quotas
+
+    /// A connection within the tenant's quota of connections and its rate of them.
+    func takeConnectionQuota(_ session: UnsafeMutablePointer<Session>) -> Bool {
+        guard take(.totalConnectPerSecond, 1, session.pointee.tenant),
+            take(.totalConnections, 1, session.pointee.tenant)
+        else { return false }
+        session.pointee.flags.insert(.tenantCounted)
+        return true
+    }
+
+    func giveBackQuotas(_ session: UnsafeMutablePointer<Session>) {
+        guard session.pointee.flags.contains(.tenantCounted) else { return }
+        session.pointee.flags.remove(.tenantCounted)
+        tenants[session.pointee.tenant].pointee.account.giveBack(.totalConnections, 1)
+    }
+
+    /// Takes some of a tenant's resource, if its settings leave any.
+    func take(_ resource: ResourceType, _ amount: Int, _ tenant: TenantSlot) -> Bool {
+        let record = tenants[tenant]
+        return record.pointee.account.take(
+            resource, amount, limit: resource.limit(record.pointee.settings), now: now)
+    }
+
+    // MARK: Events
+
+    /// Counts an event of a session and builds it if somebody listens.
+    @inline(__always)
+    func report(
+        _ kind: EventKind, _ session: UnsafeMutablePointer<Session>, _ event: () -> Event
+    ) {
+        let tenant = session.pointee.tenant
+        guard tenant.index >= 0 else { return }
+        let debug = isDebugged(tenant)
+        events.report(kind, tenant, debugMode: debug) { record(session, event) }
+    }
+
+    func isDebugged(_ tenant: TenantSlot) -> Bool {
+        Int(tenant.index) < tenants.count
+            && tenants[tenant].pointee.settings.debugModeEnabled
+    }
+
+    func record(
+        _ session: UnsafeMutablePointer<Session>, _ event: () -> Event
+    ) -> EventRecord {
+        let tenant = session.pointee.tenant
+        let name =
+            Int(tenant.index) < tenants.count ? tenants[tenant].pointee.name.text : ""
+        return EventRecord(
+            milliseconds: wallTime.milliseconds, tenant: name,
+            subject: EventSubject(
+                user: String(decoding: session.pointee.principal, as: UTF8.self),
+                clientID: String(decoding: session.pointee.clientID, as: UTF8.self),
+                peer: session.pointee.rare?.peer?.text ?? ""),
+            event: event())
+    }
+
+    /// A session's name in events.
+    func sessionID(_ session: UnsafeMutablePointer<Session>) -> String {
+        String(decoding: session.pointee.principal, as: UTF8.self) + "/"
+            + String(decoding: session.pointee.clientID, as: UTF8.self)
+    }
+
+    func record(_ tenant: TenantSlot, _ clientID: [UInt8], _ event: () -> Event) -> EventRecord {
+        EventRecord(
+            milliseconds: wallTime.milliseconds, tenant: tenants[tenant].pointee.name.text,
+            subject: EventSubject(
+                user: "", clientID: String(decoding: clientID, as: UTF8.self), peer: ""),
+            event: event())
+    }
+}

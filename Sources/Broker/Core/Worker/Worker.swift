@@ -1,0 +1,291 @@
+import Base
+import Dist
+import Inbox
+import KV
+import MQTT
+import Policy
+import Retain
+
+/// One worker's whole broker: its connections and sessions, the routes it has learned, the range
+/// replicas homed on it, and what it is waiting for.
+///
+/// ```
+///   bytes of clients -> receive -> session machine -> publish --> plan --> deliver (own sessions)
+///                                                                     \--> outbox (other places)
+///   mail of other workers -> mail -> host (replicas) | client (answers) | routes | sessions
+///   end of turn: host applies, client flushes its batches, the shell takes the outbox
+/// ```
+/// Confined to one loop (or to the simulator). Core: it reads no clock and no random source; time
+/// comes with `beginTurn`, bytes with `receive` and `mail`, and what it wants done leaves through
+/// `port` and `outbox`. Bounded by `WorkerLimits`, by the tenants' settings, and by what its parts
+/// bound themselves.
+package final class Worker<Port: WorkerPort> {
+    unowned let port: Port
+    package let place: Place
+    let epoch: LivenessEpoch
+    let options: WorkerOptions
+
+    // Time of the turn.
+    package private(set) var now: Instant
+    package private(set) var wallTime: WallTime
+
+    // Connections and sessions.
+    var sessions = Slab<Session>()
+    /// Generation of the session in each cell of the slab, 0 where the cell is free.
+    var liveGenerations: [UInt32] = []
+    private var nextGeneration: UInt32 = 1
+    var timers: TimerWheel
+    let hash: TableHash
+    var random: SeededRandom
+    package private(set) var isDraining = false
+
+    // Delivery.
+    var frames = FrameCache()
+    /// The message being delivered has more than one receiver: frames are worth sharing.
+    var isFanOut = false
+    var merging = MergeTable()
+    /// To be disconnected at the end of the turn.
+    var slowConsumers: [SessionRef] = []
+    var scratch = ByteWriter(capacity: 4096)
+    /// Forwarded properties that did not stand together in their packet.
+    var gathered = ByteWriter(capacity: 256)
+    /// The topic that an alias stands for.
+    var aliasTopic = ByteWriter(capacity: 256)
+    var trackers = Slab<PublishTracker>()
+    var nextTracker: UInt32 = 1
+    var awaited = AwaitedDeliveries()
+    package var metrics = WorkerMetrics()
+
+    // Policy.
+    var tenants = TenantCache()
+    var tenantNames: [[UInt8]] = []
+    let tenantStore: TenantStore
+    let accounts: TenantAccountTable
+    package var events: EventQueue
+
+    // Ranges.
+    package let outbox: Outbox
+    package let client: RangeClient
+    package let host: RangeHost
+    let completions = CompletionList()
+    var operations = Slab<Operation>()
+    var acknowledging: [SessionRef] = []
+    var retryAcknowledging: [SessionRef] = []
+    var finishedRequests: [(UInt64, ReasonCode)] = []
+
+    // Routes.
+    var routes: RouteCache
+    var filters: FilterTable
+    /// Open questions about topics, and who waits behind them.
+    var matches: [QuestionID: MatchState] = [:]
+    var parkedBytes = 0
+
+    package init(port: Port, options: WorkerOptions, parts: WorkerParts) {
+        self.port = port
+        self.options = options
+        place = options.place
+        epoch = options.epoch
+        now = parts.now
+        wallTime = parts.wallTime
+        timers = TimerWheel(now: parts.now)
+        hash = TableHash(seed: options.seed)
+        random = SeededRandom(seed: options.seed ^ 0x5EED)
+        tenantStore = options.tenants
+        accounts = options.accounts
+        events = EventQueue(wanted: options.wantedEvents)
+        outbox = parts.outbox
+        client = parts.client
+        host = parts.host
+        routes = RouteCache(own: options.place, seed: options.seed)
+        filters = FilterTable(seed: options.seed)
+        // Slot 0 counts what happens before a tenant is known.
+        _ = tenantSlot(.standard)
+    }
+
+    deinit {
+        for (index, generation) in liveGenerations.enumerated() where generation != 0 {
+            sessions.remove(Int32(index))
+        }
+    }
+
+    // MARK: Turn
+
+    /// The time of what follows, until the next call.
+    package func beginTurn(now: Instant, wallTime: WallTime) {
+        self.now = now
+        self.wallTime = wallTime
+    }
+
+    /// Carries out what the turn has collected; the outbox is complete afterwards. True if there
+    /// is more to do at once.
+    package func endTurn() -> Bool {
+        refreshTenants()
+        fireTimers()
+        let hasMore = host.turn(now: now, wallTime: wallTime)
+        client.tick(now: now, completions: completions)
+        drainCompletions()
+        flushAcknowledgements()
+        sendDeliveryDone()
+        endSlowConsumers()
+        routes.tellProgress(outbox)
+        client.flush(outbox, now: now)
+        if !retryAcknowledging.isEmpty {
+            acknowledging += retryAcknowledging
+            retryAcknowledging.removeAll()
+        }
+        return hasMore
+    }
+
+    /// When `endTurn` is wanted although nothing happens.
+    package var nextDeadline: Instant {
+        min(
+            timers.nextDeadline, client.nextDeadline,
+            host.nextDeadline(now: now, wallTime: wallTime))
+    }
+
+    private func refreshTenants() {
+        let epoch = tenantStore.epoch
+        guard epoch != tenants.epoch else { return }
+        _ = tenants.refresh(epoch: epoch) { tenantStore.settings(for: $0) }
+    }
+
+    // MARK: Connections
+
+    /// A connection was accepted. Returns its slot; -1 if it is to be closed at once.
+    package func accepted(_ key: ConnectionKey, listener: UInt16, peer: PeerName) -> Int32 {
+        guard sessions.count < WorkerLimits.connectionsMax, !isDraining else { return -1 }
+        let generation = nextGeneration
+        nextGeneration = nextGeneration == .max ? 1 : nextGeneration + 1
+        let index = sessions.insert(
+            Session(connection: key, generation: generation, listener: listener, now: now))
+        while liveGenerations.count <= Int(index) { liveGenerations.append(0) }
+        liveGenerations[Int(index)] = generation
+        let session = sessions[pointer: index]
+        rareState(session).peer = peer
+        metrics.connectionsAccepted &+= 1
+        armConnectTimer(session, index)
+        port.setInputLimit(key, WorkerLimits.connectPacketBytesMax)
+        return index
+    }
+
+    /// Output of a connection fell to the low watermark.
+    package func outputDrained(_ index: Int32) {
+        let session = sessions[pointer: index]
+        guard session.pointee.flags.contains(.outputFull) else { return }
+        session.pointee.flags.remove(.outputFull)
+        guard session.pointee.phase == .live else { return }
+        sendQueued(session, index)
+        if session.pointee.machine.isStored { grantCredit(session, restarts: false) }
+    }
+
+    /// Ends every connection in good order: SIGTERM.
+    package func drain() {
+        guard !isDraining else { return }
+        isDraining = true
+        for index in liveGenerations.indices where liveGenerations[index] != 0 {
+            let session = sessions[pointer: Int32(index)]
+            guard session.pointee.phase != .closing else { continue }
+            disconnect(session, Int32(index), .serverShuttingDown, .disconnect(.byServer))
+        }
+    }
+
+    /// Draining, and every connection has ended and nothing is waited for.
+    package var isDrained: Bool { isDraining && sessions.count == 0 && operations.count == 0 }
+
+    // MARK: Mail
+
+    /// One block of frames from another place, or from this one a turn ago.
+    package func mail(_ bytes: UnsafeRawBufferPointer, from sender: Place) {
+        let isWhole = Outbox.forEachFrame(in: bytes) { kind, body in
+            handle(kind, body, from: sender)
+        }
+        if !isWhole { metrics.damagedFrames &+= 1 }
+        drainCompletions()
+    }
+
+    /// What a thread outside the loops posted: for now only a reason to take a turn.
+    package func receiveOutside(_ bytes: UnsafeRawBufferPointer) {}
+
+    private func handle(_ kind: MessageKind, _ body: RawSpan, from sender: Place) {
+        switch kind {
+        case .proposal, .query, .routePatchApplied, .inboxCredit, .ownerReleased, .inboxUnlogged,
+            .ownerAnnounce, .ownersFenced, .groupCredit, .leaseRequest:
+            host.receive(kind, body, from: sender, now: now)
+        case .proposalAnswer, .queryAnswer:
+            client.receive(kind, body, from: sender, now: now, completions: completions)
+        case .rangeMap:
+            host.receive(kind, body, from: sender, now: now)
+            client.receive(kind, body, from: sender, now: now, completions: completions)
+        case .routePatch: routes.applyPatch(body, from: sender)
+        case .inboxPush: receivePush(body)
+        case .outboxReady: receiveOutboxReady(body)
+        case .intentReady: receiveIntentReady(body)
+        case .ownerEvict: receiveEvict(body)
+        case .inboxDropped: receiveDropped(body)
+        case .groupPush: receiveGroupPush(body)
+        case .delivery: receiveDelivery(body, from: sender)
+        case .deliveryDone: receiveDeliveryDone(body, from: sender)
+        case .leaseGrant: break
+        }
+    }
+}
+
+/// The parts of a worker that are made apart, so that tests and simulator can prepare them.
+package struct WorkerParts {
+    package var now: Instant
+    package var wallTime: WallTime
+    package var outbox: Outbox
+    package var client: RangeClient
+    package var host: RangeHost
+
+    package init(
+        now: Instant, wallTime: WallTime, outbox: Outbox, client: RangeClient, host: RangeHost
+    ) {
+        self.now = now
+        self.wallTime = wallTime
+        self.outbox = outbox
+        self.client = client
+        self.host = host
+    }
+}
+
+/// What is the same for a worker's whole life.
+package struct WorkerOptions: Sendable {
+    package var place: Place
+    package var epoch: LivenessEpoch
+    /// Keys the tables in memory and feeds what needs chance.
+    package var seed: UInt64
+    package var tenants: TenantStore
+    package var accounts: TenantAccountTable
+    package var wantedEvents: EventMask
+
+    package init(
+        place: Place, epoch: LivenessEpoch, seed: UInt64, tenants: TenantStore,
+        accounts: TenantAccountTable, wantedEvents: EventMask
+    ) {
+        self.place = place
+        self.epoch = epoch
+        self.seed = seed
+        self.tenants = tenants
+        self.accounts = accounts
+        self.wantedEvents = wantedEvents
+    }
+}
+
+/// Where a connection comes from.
+package struct PeerName: Equatable, Sendable {
+    /// Address without port; empty for a Unix socket.
+    package var host: String
+    /// With port, for events.
+    package var text: String
+    /// Name of the listener.
+    package var listener: String
+    package var tenant: TenantName?
+
+    package init(host: String, text: String, listener: String, tenant: TenantName?) {
+        self.host = host
+        self.text = text
+        self.listener = listener
+        self.tenant = tenant
+    }
+}

@@ -1,0 +1,33 @@
+/// The limits of one worker, each with the user it is for. Sums of what connections and tenants
+/// may use are settings; these bound what no setting names.
+package enum WorkerLimits {
+    /// Connections on one worker, live or not yet authenticated.
+    package static let connectionsMax = 1 << 21
+    /// Seconds from accept to CONNACK, handshakes included.
+    package static let connectTimeoutSeconds = 20
+    /// Bytes of the first packet, before anything is known of the client.
+    package static let connectPacketBytesMax = 64 << 10
+    /// Output bytes that a client has not taken: above it QoS 1 and 2 wait in the queue.
+    package static let outputHighWatermark = 1 << 20
+    /// Output bytes above which QoS 0 is dropped: twice the high watermark, so that a burst of one
+    /// turn does not lose what the socket would have taken at its end.
+    package static let outputQoS0Max = 4 << 20
+    /// Payloads from this size are sent by reference to more than one receiver.
+    package static let sharedPayloadMin = 8 << 10
+    /// Bytes of publishes that wait for an answer about their topic's routes.
+    package static let parkedBytesMax = 64 << 20
+    /// Publishes of one worker whose groups have not all answered.
+    package static let trackedPublishesMax = 1 << 20
+    /// Control operations (claims, routes, attaches) that wait for an answer.
+    package static let operationsMax = 1 << 21
+    /// Retained messages fetched in one page.
+    package static let retainedPageMessages = 256
+    package static let retainedPageBytes = 1 << 20
+    /// Retained publishes of one session under commitment at once.
+    package static let retainingMax = 64
+    /// Entries of a stored session's queue that its inbox may push ahead.
+    package static let pushCreditMessages = 1_024
+    package static let pushCreditBytes = 1 << 20
+    /// Mail to another worker above which QoS 0 towards it is dropped.
+    package static let mailBacklogMax = 32 << 20
+}

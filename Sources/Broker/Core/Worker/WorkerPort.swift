@@ -1,0 +1,51 @@
+import Base
+import Policy
+
+/// A connection as Core names it: what the shell gave at accept, with its registration number, so
+/// that a stale one is harmless.
+package struct ConnectionKey: Hashable, Sendable {
+    package var rawValue: UInt64
+    @inlinable
+    package init(_ rawValue: UInt64) { self.rawValue = rawValue }
+    package static let none = ConnectionKey(0)
+}
+
+/// What a worker's Core may have done outside: to its connections, and by authenticators. Two
+/// conformers: the worker's loop, and the simulator.
+///
+/// Every call with a key that is no longer open does nothing. All calls come on the worker's loop.
+package protocol WorkerPort: AnyObject {
+    /// Memory for `count` bytes of output; followed by `commitOutput` before any other call.
+    func reserveOutput(_ connection: ConnectionKey, _ count: Int) -> UnsafeMutableRawPointer
+    /// `sharedCount` bytes of the same packet follow by `appendShared`.
+    func commitOutput(_ connection: ConnectionKey, _ count: Int, sharedCount: Int)
+    /// Sends part of a shared block by reference; the port takes a reference of its own.
+    func appendShared(_ connection: ConnectionKey, _ block: SharedBlock, _ part: Range<Int>)
+    /// Bytes that the peer has not yet taken from us.
+    func outputCount(_ connection: ConnectionKey) -> Int
+    /// Closes now, or once everything appended has been sent.
+    func close(_ connection: ConnectionKey, afterFlush: Bool)
+    /// Stops and resumes handing out input; what came in between is handed out then.
+    func pauseInput(_ connection: ConnectionKey)
+    func resumeInput(_ connection: ConnectionKey)
+    /// The largest packet that may have to wait for its end.
+    func setInputLimit(_ connection: ConnectionKey, _ byteCount: Int)
+    /// Bytes of mail that the place has not taken yet.
+    func backlog(to place: Place) -> Int
+    /// What a client may do.
+    func permissions(for client: ClientIdentity) -> Permissions
+    /// Asks who a client is: answers at once, or returns nil and the worker's
+    /// `completeAuthentication(token)` follows in a later turn.
+    func authenticate(_ request: AuthenticationRequest, token: UInt64) -> AuthenticationResult?
+    /// The next step of an enhanced authentication.
+    func continueAuthentication(
+        _ exchange: any AuthenticationExchange, _ data: [UInt8], token: UInt64
+    ) -> AuthenticationResult?
+}
+
+extension WorkerPort {
+    @inline(__always)
+    func commitOutput(_ connection: ConnectionKey, _ count: Int) {
+        commitOutput(connection, count, sharedCount: 0)
+    }
+}

@@ -1,0 +1,75 @@
+import Base
+import EventLoops
+import Policy
+import Synchronization
+
+/// Who decides about clients, and where their late answers wait for the loop that asked.
+///
+/// Shared by all loops. Answers come from any thread; the loop is woken and takes them at the end
+/// of its turn. Bounded by the connections that authenticate at once.
+final class AccessDoor: Sendable {
+    private let authenticator: any Authenticator
+    private let authoriser: (any Authoriser)?
+    let results: AuthenticationResults
+
+    /// Without an authoriser everything is allowed.
+    init(authenticator: any Authenticator, authoriser: (any Authoriser)?, workers: Int) {
+        self.authenticator = authenticator
+        self.authoriser = authoriser
+        results = AuthenticationResults(workers: workers)
+    }
+
+    func authenticate(
+        _ request: AuthenticationRequest, worker: WorkerIndex, token: UInt64
+    ) -> AuthenticationResult? {
+        let results = results
+        return authenticator.authenticate(request) { result in
+            results.put(result, worker: worker, token: token)
+        }
+    }
+
+    func continueAuthentication(
+        _ exchange: any AuthenticationExchange, _ data: [UInt8], worker: WorkerIndex,
+        token: UInt64
+    ) -> AuthenticationResult? {
+        let results = results
+        return exchange.receive(data) { result in
+            results.put(result, worker: worker, token: token)
+        }
+    }
+
+    func permissions(for client: ClientIdentity) -> Permissions {
+        authoriser?.permissions(for: client) ?? .everything
+    }
+
+    var authoriserEpoch: UInt64 { authoriser?.epoch ?? 0 }
+}
+
+/// Answers of authenticators on their way to the loops that asked.
+final class AuthenticationResults: Sendable {
+    private let waiting: Mutex<[[(token: UInt64, result: AuthenticationResult)]]>
+    private let handles: Mutex<[LoopHandle]>
+
+    init(workers: Int) {
+        waiting = Mutex(Array(repeating: [], count: workers))
+        handles = Mutex([])
+    }
+
+    /// The loops' handles, once they run.
+    func connect(_ loops: [LoopHandle]) { handles.withLock { $0 = loops } }
+
+    func put(_ result: AuthenticationResult, worker: WorkerIndex, token: UInt64) {
+        waiting.withLock { $0[Int(worker.rawValue)].append((token, result)) }
+        let handle = handles.withLock { handles in
+            handles.first { $0.worker == worker }
+        }
+        _ = handle?.post([])
+    }
+
+    func take(_ worker: WorkerIndex) -> [(token: UInt64, result: AuthenticationResult)] {
+        waiting.withLock { waiting in
+            defer { waiting[Int(worker.rawValue)] = [] }
+            return waiting[Int(worker.rawValue)]
+        }
+    }
+}

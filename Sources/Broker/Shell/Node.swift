@@ -1,0 +1,157 @@
+import Base
+import Dist
+import EventLoops
+import Inbox
+import KV
+import Policy
+import Retain
+import WebSocket
+
+/// Everything that a node is started with: resolved options, nothing left to decide.
+package struct NodeOptions: Sendable {
+    /// One listener and what its connections get.
+    package struct Listener: Sendable {
+        package var name: String
+        package var socket: ListenerOptions
+        package var tenant: TenantName?
+        /// Set on WebSocket listeners.
+        package var upgrade: UpgradeOptions?
+
+        package init(
+            name: String, socket: ListenerOptions, tenant: TenantName? = nil,
+            upgrade: UpgradeOptions? = nil
+        ) {
+            self.name = name
+            self.socket = socket
+            self.tenant = tenant
+            self.upgrade = upgrade
+        }
+    }
+
+    package var node = NodeID(1)
+    package var epoch = LivenessEpoch(1)
+    package var loops = LoopOptions()
+    package var listeners: [Listener] = []
+    package var tenants = TenantStore()
+    package var accounts = TenantAccountTable()
+    package var authenticator: any Authenticator = AnonymousAuthenticator(
+        allowsRemote: false, rule: TenantRule())
+    package var authoriser: (any Authoriser)?
+    package var sinks: [any EventSink] = []
+    /// From the system; keys tables and names what needs chance.
+    package var seed: UInt64 = 1
+    /// Ranges of each store at the first start.
+    package var rangesPerStore = 4
+    /// Faults of the range hosts, for tests: per cent.
+    package var faults: (percent: Int, splitsMax: Int)?
+
+    package init() {}
+
+    var wantedEvents: EventMask {
+        sinks.reduce(into: EventMask()) { $0.formUnion($1.wanted) }
+    }
+}
+
+/// A node: its loops, each with a worker, and the ranges of all stores homed on them.
+///
+/// Made and stopped by the thread that starts it; everything else happens on the loops.
+package final class Node {
+    private let group: LoopGroup
+    /// Name and bound address of each listener, in the order of the options.
+    package let listeners: [(name: String, address: ListenerAddress)]
+    package var pollerKind: PollerKind { group.pollerKind }
+    package var pollerReason: String? { group.pollerReason }
+
+    package init(_ options: NodeOptions) throws(LoopError) {
+        var options = options
+        options.loops.outputHigh = WorkerLimits.outputHighWatermark
+        options.loops.outputLow = WorkerLimits.outputHighWatermark / 4
+        let access = AccessDoor(
+            authenticator: options.authenticator, authoriser: options.authoriser,
+            workers: options.loops.workers)
+        let traits = options.listeners.map {
+            WorkerShell.ListenerTraits(name: $0.name, tenant: $0.tenant, upgrade: $0.upgrade)
+        }
+        let settled = options
+        group = try LoopGroup(
+            options: options.loops, listeners: options.listeners.map(\.socket)
+        ) { loop in
+            WorkerShell(loop: loop, listeners: traits, access: access, options: settled)
+        }
+        access.results.connect(group.handles)
+        listeners = Array(zip(options.listeners.map(\.name), group.addresses)).map { ($0, $1) }
+    }
+
+    /// Ends connections in good order, then the loops.
+    package func drain() { group.drain() }
+    /// Ends the loops at once.
+    package func stop() { group.stop() }
+    /// Waits until the loops have ended.
+    package func join() { group.join() }
+}
+
+extension NodeOptions {
+    private var places: [Place] {
+        (0..<loops.workers).map { Place(node: node, worker: WorkerIndex(UInt16($0))) }
+    }
+
+    /// The ranges of all stores, as this node begins.
+    var initialMap: RangeMap {
+        RangeMap(
+            StoreKind.allCases.flatMap {
+                RangeMap.initialRanges(
+                    store: $0, count: rangesPerStore, node: node, workers: loops.workers)
+            })
+    }
+
+    /// A worker with the replicas homed on it; called on its loop's thread.
+    func makeWorker<Port: WorkerPort>(
+        port: Port, index: WorkerIndex, now: Instant, _ wallTime: WallTime
+    ) -> Worker<Port> {
+        let place = Place(node: node, worker: index)
+        let seed = seed &+ UInt64(index.rawValue) &* 0x9E37_79B9_7F4A_7C15
+        let map = initialMap
+        let outbox = Outbox()
+        let host = makeHost(place, map, outbox, seed)
+        for descriptor in map.all where descriptor.leader == place {
+            if let machine = makeMachine(descriptor, place, seed) {
+                host.add(descriptor, machine: machine)
+            }
+        }
+        return Worker(
+            port: port,
+            options: WorkerOptions(
+                place: place, epoch: epoch, seed: seed, tenants: tenants, accounts: accounts,
+                wantedEvents: wantedEvents),
+            parts: WorkerParts(
+                now: now, wallTime: wallTime, outbox: outbox,
+                client: RangeClient(place: place, epoch: epoch, map: map, seed: seed),
+                host: host))
+    }
+
+    private func makeHost(
+        _ place: Place, _ map: RangeMap, _ outbox: Outbox, _ seed: UInt64
+    ) -> RangeHost {
+        RangeHost(
+            place: place, workers: loops.workers, outbox: outbox, map: map, seed: seed,
+            fault: faults.map {
+                FaultKnob(percent: $0.percent, splitsMax: $0.splitsMax, seed: seed)
+            })
+    }
+
+    private func makeMachine(
+        _ descriptor: RangeDescriptor, _ place: Place, _ seed: UInt64
+    ) -> (any RangeMachine)? {
+        switch descriptor.id.store {
+        case .dist:
+            DistMachine(
+                DistMachineOptions(
+                    stamp: DistRangeStamp(
+                        range: descriptor.id, boundaryVersion: descriptor.boundaryVersion),
+                    startKey: descriptor.bounds.start, workers: places, seed: seed))
+        case .inbox:
+            InboxMachine(options: InboxMachine.Options(home: place, hashSeed: seed))
+        case .retain, .system: nil
+        }
+    }
+}
