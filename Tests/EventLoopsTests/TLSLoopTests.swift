@@ -1,4 +1,5 @@
 import Base
+import Foundation
 import EventLoops
 import TestKit
 import Testing
@@ -10,9 +11,12 @@ final class TLSSocket {
     /// Bytes that the kernel has not taken.
     private var unsent: [UInt8] = []
 
-    init(_ port: UInt16, _ context: TLSContext, prefix: [UInt8] = []) throws {
+    init(
+        _ port: UInt16, _ context: TLSContext, prefix: [UInt8] = [],
+        serverName: String = "localhost"
+    ) throws {
         socket = LoopbackClient(port: port)
-        side = try TLSSide(TLSEngine(TLSLimits()), context, serverName: "localhost")
+        side = try TLSSide(TLSEngine(TLSLimits()), context, serverName: serverName)
         unsent = prefix
         side.connect()
     }
@@ -301,5 +305,83 @@ struct TLSLoopTests {
             #expect(rig.run { rig.loop.connectionCount == 0 })
             #expect(rig.loop.blockBytes == 0)
         }
+    }
+
+    @Test(
+        "[attack 25] oversized chains, long names and foreign protocols meet their bounds",
+        arguments: PollerKind.backends)
+    func oversized(poller: PollerKind) throws {
+        var sensor = try authority.issue("sensor")
+        let leaf = try String(contentsOfFile: sensor.chain, encoding: .utf8)
+        let more = try String(contentsOfFile: authority.certificate, encoding: .utf8)
+        sensor.chain = try authority.directory.write(
+            leaf + String(repeating: more, count: 50), to: "fifty.pem")
+        let rig = try rig(
+            poller,
+            tls: store {
+                $0.clientCertificates = .optional
+                $0.clientAuthorities = authority.certificate
+            })
+        rig.handler.echoBytes()
+        var options = TLSClientOptions(authorities: authority.certificate)
+        options.certificate = sensor
+        let deep = try TLSSocket(rig.port, TLSContext.client(options))
+        options.certificate = nil
+        options.protocols = [String(repeating: "\u{1}", count: 255)]
+        let foreign = try TLSSocket(rig.port, TLSContext.client(options))
+        #expect(
+            rig.run {
+                deep.pump()
+                foreign.pump()
+                return rig.handler.turnedAwayReasons.count == 2
+            })
+        #expect(
+            rig.handler.turnedAwayReasons.contains(
+                .handshakeFailed("TLS: excessive message size")))
+        #expect(
+            rig.handler.turnedAwayReasons.contains(
+                .handshakeFailed("TLS: no application protocol")))
+        options.protocols = []
+        options.verifiesServer = false
+        let label = String(repeating: "n", count: 63)
+        let name = [label, label, label, label].joined(separator: ".")
+        let named = try TLSSocket(rig.port, TLSContext.client(options), serverName: name)
+        #expect(
+            rig.run {
+                named.pump()
+                return named.isEstablished
+            })
+        named.side.send([4])
+        #expect(
+            rig.run {
+                named.pump()
+                return named.side.plain == [4]
+            })
+        deep.socket.close()
+        foreign.socket.close()
+        #expect(rig.run { rig.loop.connectionCount == 1 })
+        #expect(rig.loop.tlsCounters.sessions == 1)
+    }
+
+    @Test(
+        "[attack 26] LOCAL keeps the socket's own address, truncated fields are refused",
+        arguments: PollerKind.backends)
+    func localCommand(poller: PollerKind) throws {
+        let here = try #require(IPNetwork("127.0.0.1"))
+        let rig = try rig(poller, proxy: ProxyOptions(trusted: [here]))
+        rig.handler.echoBytes()
+        let client = LoopbackClient(port: rig.port)
+        client.send(ProxyTests.binary(command: 0x20, ProxyTests.v4Addresses) + [8])
+        #expect(rig.collect(client, count: 1) == [8])
+        #expect(rig.handler.peers[0].peer.isLoopback)
+        let truncated = LoopbackClient(port: rig.port)
+        truncated.send(ProxyTests.binary(ProxyTests.v4Addresses + [4, 0, 9, 1]))
+        #expect(
+            rig.run {
+                truncated.read()
+                return truncated.isEnded || truncated.failure != nil
+            })
+        #expect(rig.handler.turnedAwayReasons == [.handshakeFailed("PROXY header: truncated")])
+        #expect(rig.run { rig.loop.connectionCount == 1 })
     }
 }

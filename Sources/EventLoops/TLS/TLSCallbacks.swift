@@ -1,5 +1,4 @@
 import COpenSSL
-import Glibc
 
 /// Where OpenSSL asks us in a handshake. All run on the loop of the connection, inside a call of
 /// `TLSEngine`.
@@ -60,7 +59,9 @@ enum TLSCallbacks {
             let size = Int(offered[offset])
             guard offset + 1 + size <= offeredCount else { return nil }
             let candidate = offered + offset + 1
-            if size == Int(count), memcmp(candidate, name, size) == 0 { return candidate }
+            let isSame =
+                size == Int(count) && (0..<size).allSatisfy { candidate[$0] == name[$0] }
+            if isSame { return candidate }
             offset += 1 + size
         }
         return nil

@@ -1,6 +1,5 @@
 import Base
 import COpenSSL
-import Synchronization
 
 /// Everything that connections of one kind share: certificates, trust, limits. Immutable; a reload
 /// makes a new one, and connections keep theirs until they end.
@@ -111,9 +110,9 @@ package final class TLSContext: @unchecked Sendable {
 /// The context that new connections of a listener get; swapped at a reload. Locked for a moment
 /// per accepted connection, never on the data path.
 package final class TLSContextStore: Sendable {
-    private let state: Mutex<TLSContext>
+    private let state: Guarded<TLSContext>
 
-    package init(_ context: TLSContext) { state = Mutex(context) }
+    package init(_ context: TLSContext) { state = Guarded(context) }
 
     package var current: TLSContext { state.withLock { $0 } }
 

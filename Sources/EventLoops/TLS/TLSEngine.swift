@@ -1,6 +1,6 @@
 import Base
+import CLinux
 import COpenSSL
-import Glibc
 
 /// TLS of all connections of one loop: bytes in, bytes out, no socket.
 ///

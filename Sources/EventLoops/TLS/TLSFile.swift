@@ -1,6 +1,5 @@
 import Base
 import COpenSSL
-import Glibc
 
 /// Reading PEM files with errors that an operator can act on.
 enum TLSFile {
@@ -8,24 +7,10 @@ enum TLSFile {
     static let bytesMax = 16 << 20
 
     static func read(_ path: String, _ remedy: String) throws(TLSError) -> [UInt8] {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else {
-            throw TLSError(file: path, problem: System.describe(errno), remedy: remedy)
-        }
-        defer { System.close(descriptor) }
-        var bytes: [UInt8] = []
-        var chunk = [UInt8](repeating: 0, count: 64 * 1024)
-        while true {
-            let count = Glibc.read(descriptor, &chunk, chunk.count)
-            if count == 0 { return bytes }
-            guard count > 0 else {
-                throw TLSError(file: path, problem: System.describe(errno), remedy: remedy)
-            }
-            bytes += chunk[..<count]
-            guard bytes.count <= bytesMax else {
-                throw TLSError(
-                    file: path, problem: "larger than \(bytesMax) bytes", remedy: remedy)
-            }
+        do throws(FileError) {
+            return try FileBytes.read(path, limit: bytesMax)
+        } catch {
+            throw TLSError(file: path, problem: error.problem, remedy: remedy)
         }
     }
 

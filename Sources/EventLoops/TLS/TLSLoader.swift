@@ -1,6 +1,6 @@
 import Base
+import CLinux
 import COpenSSL
-import Glibc
 
 /// Builds OpenSSL's contexts from files, checking everything that can be checked before the first
 /// client comes.
@@ -172,7 +172,6 @@ struct TLSLoader {
         }
         SSL_CTX_set_verify(
             context, options.verifiesServer ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, nil)
-        for name in options.protocols where name.isEmpty { continue }
         let protocols = options.protocols.flatMap { [UInt8($0.utf8.count)] + Array($0.utf8) }
         if !protocols.isEmpty {
             SSL_CTX_set_alpn_protos(context, protocols, UInt32(protocols.count))

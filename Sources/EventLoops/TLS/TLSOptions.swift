@@ -49,7 +49,7 @@ package struct TLSServerOptions: Hashable, Sendable {
     /// Certificates between a client's own and the authority's.
     package var chainDepthMax = 4
     /// Bytes of a client's certificates together.
-    package var chainBytesMax = 32 * 1024
+    package var chainBytesMax = 16 * 1024
     /// Whether a client that names a server unknown here is refused instead of served with the
     /// first certificate.
     package var refusesUnknownNames = false

@@ -1,6 +1,5 @@
 import Base
 import COpenSSL
-import Synchronization
 
 /// The keys under which session tickets are sealed: shared by all loops, and by a context and the
 /// one that replaces it at a reload, so that a client resumes on whatever loop it lands.
@@ -32,13 +31,13 @@ package final class TLSTicketKeys: Sendable {
         var rotatedAt: Instant
     }
 
-    private let state: Mutex<State>
+    private let state: Guarded<State>
     private let period: Duration
 
     /// Keys that are rotated after each `period` of use.
     package init(period: Duration = .seconds(8 * 3600)) {
         self.period = period
-        state = Mutex(State(keys: [Key()], rotatedAt: System.now))
+        state = Guarded(State(keys: [Key()], rotatedAt: System.now))
     }
 
     /// A new current key; the oldest is forgotten.
