@@ -64,7 +64,7 @@ var targets: [Target] = [
         swiftSettings: swiftSettings),
     tests("BaseTests", ["Base", "TestKit"]),
     tests("MQTTTests", ["Base", "MQTT", "TestKit", "fuzz"]),
-    tests("WebSocketTests", ["Base", "WebSocket", "TestKit"]),
+    tests("WebSocketTests", ["Base", "WebSocket", "TestKit", "fuzz"]),
     tests("EventLoopsTests", ["Base", "EventLoops", "CLinux", "TestKit"]),
     tests("KVTests", ["Base", "KV", "TestKit"], resources: [.copy("Transcripts")]),
     tests("DistTests", ["Base", "MQTT", "KV", "Dist", "TestKit"]),
@@ -74,7 +74,7 @@ var targets: [Target] = [
     tests("BrokerTests", ["Base", "MQTT", "KV", "Broker", "TestKit"]),
     tests("TestKitTests", ["TestKit"]),
     tests("Tidy", []),
-    tool("fuzz", path: "Tests/Fuzz", ["Base", "MQTT", "WebSocket", "TestKit"]),
+    tool("fuzz", path: "Tests/Fuzz", ["Base", "MQTT", "WebSocket", "EventLoops", "TestKit"]),
     tool("perf", path: "Perf", ["Base", "MQTT", "KV", "TestKit", "CMallocCount"]),
 ]
 

@@ -31,5 +31,10 @@ package struct FuzzTarget: Sendable {
 
 /// Every target by name. A module adds a file with its target and names it here.
 package enum FuzzTable {
-    package static var all: [FuzzTarget] { [PacketFuzzing.target, TopicFuzzing.target] }
+    package static var all: [FuzzTarget] {
+        [
+            PacketFuzzing.target, TopicFuzzing.target, WebSocketFuzzing.target,
+            ProxyFuzzing.target,
+        ]
+    }
 }
