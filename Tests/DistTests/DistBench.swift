@@ -214,7 +214,14 @@ struct RouteDice {
     }
 
     mutating func route() -> Route {
-        Route(tenant: tenant(), filter: filter(), group: group(), receiver: receiver())
+        var route = Route(
+            tenant: tenant(), filter: filter(), group: group(), receiver: receiver())
+        if case .transient(let place, let epoch, let token) = route.receiver {
+            // A token belongs to one filter in one life of its node.
+            let life = BucketHash.hash(route.filter + (route.group?.name ?? [])) &+ epoch.rawValue
+            route.receiver = .transient(place: place, epoch: epoch, token: life &* 8 &+ token)
+        }
+        return route
     }
 }
 

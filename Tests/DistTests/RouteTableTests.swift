@@ -166,7 +166,7 @@ struct RouteTableTests {
         #expect(found == (matches ? 1 : 0))
         Array(filter.utf8).withUnsafeBytes { filter in
             Array(topic.utf8).withUnsafeBytes {
-                #expect(TopicMatch.matches(filter, $0) == matches)
+                #expect(PatchMatch.matches(filter, $0) == matches)
             }
         }
     }
