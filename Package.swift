@@ -75,7 +75,7 @@ var targets: [Target] = [
     tests("TestKitTests", ["TestKit"]),
     tests("Tidy", []),
     tool("fuzz", path: "Tests/Fuzz", ["Base", "MQTT", "WebSocket", "EventLoops", "TestKit"]),
-    tool("perf", path: "Perf", ["Base", "MQTT", "KV", "TestKit", "CMallocCount"]),
+    tool("perf", path: "Perf", ["Base", "MQTT", "KV", "Policy", "TestKit", "CMallocCount"]),
 ]
 
 if !coreOnly {
