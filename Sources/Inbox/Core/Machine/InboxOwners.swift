@@ -92,7 +92,7 @@ extension InboxMachine {
 
     /// Above every epoch of this range and of ranges it came from, and above the term's first.
     private func nextEpoch() -> UInt64 {
-        epochMax = max(epochMax + 1, (leaderTerm ?? 0) << 32 + 1)
+        epochMax = max(epochMax &+ 1, (leaderTerm ?? 0) << 32 &+ 1)
         return epochMax
     }
 

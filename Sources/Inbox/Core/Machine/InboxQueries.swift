@@ -56,36 +56,54 @@ extension InboxMachine {
         }
     }
 
-    /// Pages end between buckets, so that the cursor is a bucket; a page may be larger than asked
-    /// for by the records of one bucket.
+    /// In the order of buckets, and of client ids within one. The cursor is the last bucket looked
+    /// at and, if it was not finished, the last client id of it.
     func list(_ list: ListQuestion, _ ticket: QueryTicket, _ output: MachineOutput) {
         var answer = ListAnswer(sessions: [], cursor: [])
-        let limit = min(Int(list.limit), InboxLimits.listPageMax)
-        var bucket = list.cursor.count == 2 ? Int(list.cursor[0]) << 8 | Int(list.cursor[1]) : 0
+        let limit = max(1, min(Int(list.limit), InboxLimits.listPageMax))
+        var bucket =
+            list.cursor.count >= 2 ? Int(list.cursor[0]) << 8 | Int(list.cursor[1]) : 0
+        var behind = Array(list.cursor.dropFirst(2))
         let tenant = tenants.find(list.tenant)
         var scanned = 0
         while let tenant, bucket < 65_536 {
-            if answer.sessions.count >= limit || scanned >= InboxLimits.listScanMax { break }
-            var found: [SessionSummary] = []
-            sessions.forEach(inBucket: bucket) { index in
-                scanned += 1
-                let session = sessions[index]
-                let kind = session.pointee.kind
-                if session.pointee.tenant == tenant, kind == .stored || kind == .willOnly {
-                    found.append(summary(index))
-                }
+            let found = sessionsOfBucket(bucket, tenant, behind: behind, &scanned)
+            answer.sessions += found.prefix(limit - answer.sessions.count).map { summary($0.index) }
+            if answer.sessions.count == limit, let last = answer.sessions.last {
+                answer.cursor = InboxKeys.bucketStart(UInt16(bucket)) + last.clientID
+                break
             }
-            found.sort { $0.clientID.lexicographicallyPrecedes($1.clientID) }
-            answer.sessions += found
+            behind = []
             bucket += 1
-        }
-        if tenant != nil, bucket < 65_536 {
-            answer.cursor = InboxKeys.bucketStart(UInt16(bucket))
+            if scanned >= InboxLimits.listScanMax, bucket < 65_536 {
+                answer.cursor = InboxKeys.bucketStart(UInt16(bucket))
+                break
+            }
         }
         output.answer(ticket) { writer in
             writer.append(status: .ok)
             answer.encode(into: &writer)
         }
+    }
+
+    /// A tenant's sessions of a bucket behind a client id, sorted.
+    private func sessionsOfBucket(
+        _ bucket: Int, _ tenant: UInt32, behind: [UInt8], _ scanned: inout Int
+    ) -> [(clientID: [UInt8], index: Int32)] {
+        var found: [(clientID: [UInt8], index: Int32)] = []
+        sessions.forEach(inBucket: bucket) { index in
+            scanned += 1
+            let session = sessions[index]
+            let kind = session.pointee.kind
+            guard session.pointee.tenant == tenant, kind == .stored || kind == .willOnly else {
+                return
+            }
+            let clientID = [UInt8](session.pointee.bytes.clientID)
+            if behind.isEmpty || behind.lexicographicallyPrecedes(clientID) {
+                found.append((clientID, index))
+            }
+        }
+        return found.sorted { $0.clientID.lexicographicallyPrecedes($1.clientID) }
     }
 
     func counts(_ tenantName: [UInt8], _ ticket: QueryTicket, _ output: MachineOutput) {
