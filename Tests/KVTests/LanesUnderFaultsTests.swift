@@ -149,6 +149,9 @@ struct LanesUnderFaultsTests {
         #expect(isQuiet, "seed \(seed), \(percent) per cent: not everything has ended")
         #expect(
             story.faults.isEmpty, "seed \(seed), \(percent) per cent: \(story.faults.prefix(5))")
+        let damaged = net.workers.reduce(0) { $0 + $1.client.damagedFrames }
+        #expect(damaged == 0, "seed \(seed): answers did not fit what was asked")
+        #expect(percent > 10 || story.unknown.isEmpty, "seed \(seed): unknown outcomes")
         #expect(splits > 0, "seed \(seed): nothing was cut")
         #expect(story.answered > 0 || percent > 10, "seed \(seed): nothing was asked")
         #expect(percent == 0 || repeats > 0, "seed \(seed): nothing was repeated")
