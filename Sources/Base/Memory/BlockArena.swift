@@ -57,6 +57,11 @@ package struct BlockArena: ~Copyable {
             + (Int(handle) & (1 &<< Self.chunkShift &- 1)) &* 8
     }
 
+    /// The arena for reading: what a closure on a hot path captures instead of its owner. Valid
+    /// until the next allocation.
+    @inlinable
+    package var view: BlockView { BlockView(chunks: chunks) }
+
     /// Takes a block of at least `bytes` bytes, not cleared. At most `blockBytesMax`.
     package mutating func allocate(_ bytes: Int) -> UInt32 {
         let (index, units) = Self.sizeClass(bytes)
@@ -159,5 +164,19 @@ package struct BlockArena: ~Copyable {
         freshNext = chunkCount << Self.chunkShift + (chunkCount == 0 ? 1 : 0)
         chunkCount += 1
         freshEnd = chunkCount << Self.chunkShift
+    }
+}
+
+/// The blocks of an arena by handle, without the arena.
+package struct BlockView {
+    @usableFromInline let chunks: UnsafeMutablePointer<UnsafeMutableRawPointer>
+
+    @inlinable
+    init(chunks: UnsafeMutablePointer<UnsafeMutableRawPointer>) { self.chunks = chunks }
+
+    @inlinable @inline(__always)
+    package subscript(handle: UInt32) -> UnsafeMutableRawPointer {
+        chunks[Int(handle) &>> BlockArena.chunkShift]
+            + (Int(handle) & (1 &<< BlockArena.chunkShift &- 1)) &* 8
     }
 }

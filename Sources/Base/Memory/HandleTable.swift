@@ -8,6 +8,7 @@
 /// it shrinks at one eighth. Keys are compared by the caller, only where the tag is equal. The tag
 /// must come from a keyed hash (`TableHash`) if outsiders choose keys. Bounded by its owner.
 package struct HandleTable: ~Copyable {
+    /// A handle with the hash that led to it.
     @usableFromInline
     package struct Slot: BitwiseCopyable {
         @usableFromInline var tag: UInt32
@@ -48,15 +49,14 @@ package struct HandleTable: ~Copyable {
     @inlinable
     package func handle(at position: Int) -> UInt32 { slots[position & mask].handle }
 
-    /// The handle whose tag is equal and for which `matches` says yes; 0 if there is none.
+    /// The next handle whose tag is equal, 0 if there is none: the look-up for callers to whom a
+    /// closure over all their tables would be a copy of them. `position` begins as the tag.
     @inlinable @inline(__always)
-    package func find(_ tag: UInt32, _ matches: (UInt32) -> Bool) -> UInt32 {
-        var position = Int(tag) & mask
+    package func candidate(_ tag: UInt32, _ position: inout Int) -> UInt32 {
         while true {
-            let slot = slots[position]
-            if slot.handle == 0 { return 0 }
-            if slot.tag == tag, matches(slot.handle) { return slot.handle }
-            position = (position &+ 1) & mask
+            let slot = slots[position & mask]
+            position = (position & mask) &+ 1
+            if slot.handle == 0 || slot.tag == tag { return slot.handle }
         }
     }
 

@@ -108,37 +108,52 @@ package struct RouteCache: ~Copyable {
     package mutating func lookup(
         tenant: UInt32, topic: UnsafeRawBufferPointer
     ) -> RouteLookup {
-        let entry = find(tenant, topic)
+        let blocks = arena.view
+        let entry = find(tenant, topic, blocks)
         if entry == 0 { return .miss }
-        let block = arena[entry]
+        let block = blocks[entry]
         if block.load(fromByteOffset: Entry.state, as: UInt8.self) == Entry.ready,
             block.load(fromByteOffset: Entry.checked, as: UInt64.self) == wildcardSequence
         {
             if block.load(fromByteOffset: Entry.used, as: UInt8.self) == 0 {
                 block.storeBytes(of: 1, toByteOffset: Entry.used, as: UInt8.self)
             }
-            return .hit(plan(entry))
+            return .hit(plan(block))
         }
         return lookupSlowly(entry)
     }
 
-    @inlinable @inline(__always)
     func find(_ tenant: UInt32, _ topic: UnsafeRawBufferPointer) -> UInt32 {
+        find(tenant, topic, arena.view)
+    }
+
+    @inlinable @inline(__always)
+    func find(
+        _ tenant: UInt32, _ topic: UnsafeRawBufferPointer, _ blocks: BlockView
+    ) -> UInt32 {
         let tag = UInt32(truncatingIfNeeded: hasher.hash(topic, salt: UInt64(tenant)))
-        return index.find(tag) { entry in
-            let block = arena[entry]
-            return block.load(fromByteOffset: Entry.tenant, as: UInt32.self) == tenant
-                && Int(block.load(fromByteOffset: Entry.count, as: UInt16.self)) == topic.count
-                && equalBytes(
+        var position = Int(tag)
+        while true {
+            let entry = index.candidate(tag, &position)
+            if entry == 0 { return 0 }
+            let block = blocks[entry]
+            if block.load(fromByteOffset: Entry.tenant, as: UInt32.self) == tenant,
+                Int(block.load(fromByteOffset: Entry.count, as: UInt16.self)) == topic.count,
+                equalBytes(
                     topic,
                     UnsafeRawBufferPointer(start: block + Entry.topic, count: topic.count))
+            {
+                return entry
+            }
         }
     }
 
-    @inlinable
-    func plan(_ entry: UInt32) -> RoutePlan {
+    func plan(_ entry: UInt32) -> RoutePlan { plan(arena[entry]) }
+
+    @inlinable @inline(__always)
+    func plan(_ block: UnsafeMutableRawPointer) -> RoutePlan {
         // A ready entry always holds a plan's address.
-        let address = arena[entry].load(fromByteOffset: Entry.value, as: UInt.self)
+        let address = block.load(fromByteOffset: Entry.value, as: UInt.self)
         return RoutePlan(base: UnsafeMutableRawPointer(bitPattern: address).unsafelyUnwrapped)
     }
 

@@ -119,7 +119,11 @@ struct RouteTable: ~Copyable {
 
     func tenantRoot(_ tenant: UnsafeRawBufferPointer) -> UInt32 {
         let tag = UInt32(truncatingIfNeeded: hasher.hash(tenant))
-        return tenants.find(tag) { same(branchName($0), tenant) }
+        var position = Int(tag)
+        while true {
+            let root = tenants.candidate(tag, &position)
+            if root == 0 || same(branchName(root), tenant) { return root }
+        }
     }
 
     mutating func makeTenantRoot(_ tenant: UnsafeRawBufferPointer) -> UInt32 {
@@ -135,8 +139,14 @@ struct RouteTable: ~Copyable {
     }
 
     func findExact(_ root: UInt32, _ filter: UnsafeRawBufferPointer) -> UInt32 {
-        exact.find(exactTag(root, filter)) {
-            word($0, Exact.tenant) == root && same(exactFilter($0), filter)
+        let tag = exactTag(root, filter)
+        var position = Int(tag)
+        while true {
+            let entry = exact.candidate(tag, &position)
+            if entry == 0 { return 0 }
+            if word(entry, Exact.tenant) == root, same(exactFilter(entry), filter) {
+                return entry
+            }
         }
     }
 

@@ -46,9 +46,14 @@ extension RouteTable {
     func findChild(
         _ branch: UInt32, _ name: UnsafeRawBufferPointer, _ levelHash: UInt64
     ) -> UInt32 {
-        children.find(childTag(branch, levelHash)) { link in
+        let tag = childTag(branch, levelHash)
+        var position = Int(tag)
+        while true {
+            let link = children.candidate(tag, &position)
+            if link == 0 { return 0 }
             // Parent is the first word of branches and leaves alike.
-            word(link & ~Self.leafBit, Branch.parent) == branch && same(linkName(link), name)
+            let parent = word(link & ~Self.leafBit, Branch.parent)
+            if parent == branch, same(linkName(link), name) { return link }
         }
     }
 

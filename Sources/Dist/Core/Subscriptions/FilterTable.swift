@@ -296,14 +296,16 @@ package struct FilterTable: ~Copyable {
     private func find(
         _ tag: UInt32, _ tenant: UInt32, _ filter: UnsafeRawBufferPointer, member: Int32?
     ) -> Int? {
-        let found = index.find(tag) { value in
+        var position = Int(tag)
+        while true {
+            let value = index.candidate(tag, &position)
+            if value == 0 { return nil }
             let entry = arena[slots[Int(value) - 1]]
             guard self.tenant(entry) == tenant, same(self.filter(entry), filter),
                 (flags(entry) == Entry.member) == (member != nil)
-            else { return false }
-            return member == nil || loadSubscriber(entry).session == member
+            else { continue }
+            if member == nil || loadSubscriber(entry).session == member { return Int(value) - 1 }
         }
-        return found == 0 ? nil : Int(found) - 1
     }
 
     private mutating func insert(
