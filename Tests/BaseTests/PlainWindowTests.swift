@@ -1,12 +1,14 @@
 import Base
+import TestKit
 import Testing
 
 @Suite("Bytes decoded in place")
 struct PlainWindowTests {
-    @Test("a stream decoded in place comes out whole, whatever is consumed when")
-    func stream() {
-        let seed = SecureRandom.uint64()
-        var random = SeededRandom(seed: seed)
+    @Test(
+        "a stream decoded in place comes out whole, whatever is consumed when",
+        arguments: Seed.series(2))
+    func stream(seed: Seed) {
+        var random = seed.random()
         var window = PlainWindow()
         var buffer: [UInt8] = []
         var sent: UInt8 = 0
@@ -21,14 +23,14 @@ struct PlainWindowTests {
             decode(&buffer, &window)
             let taken = random.below(Int(window.plain) + 1)
             for byte in buffer[..<taken] {
-                #expect(byte == expected, "seed \(seed)")
+                #expect(byte == expected, "\(seed)")
                 expected &+= 1
             }
             let dropped = buffer.withUnsafeMutableBytes { window.settle($0, consumed: taken) }
             buffer.removeFirst(dropped)
             #expect(
                 buffer.count <= PlainWindow.keptBytesMax(plain: Int(window.plain), raw: 0),
-                "seed \(seed)")
+                "\(seed)")
         }
     }
 

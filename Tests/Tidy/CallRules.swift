@@ -20,6 +20,7 @@ enum CallRules {
     static let lockHolders = [
         "Sources/Base/Diagnostics/Log", "Sources/Base/Threads/", "Sources/Policy/Shell/",
         "Sources/EventLoops/LoopHandle",
+        "Sources/EventLoops/TLS/TLSContextStore", "Sources/EventLoops/TLS/TLSTicketKeys",
         "Sources/Admin/", "Sources/apus/",
     ]
     /// Where the process may be stopped on purpose.

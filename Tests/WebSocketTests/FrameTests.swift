@@ -1,4 +1,5 @@
 import Base
+import TestKit
 import Testing
 import WebSocket
 
@@ -21,10 +22,11 @@ struct FrameTests {
         #expect(MemoryLayout<FrameDecoder>.size <= 20)
     }
 
-    @Test("fast masking equals the naive one at every offset, length and turn")
-    func maskAgainstNaive() {
-        let seed = SecureRandom.uint64()
-        var random = SeededRandom(seed: seed)
+    @Test(
+        "fast masking equals the naive one at every offset, length and turn",
+        arguments: Seed.series(2))
+    func maskAgainstNaive(seed: Seed) {
+        var random = seed.random()
         for count in 0..<200 {
             let key = UInt32(truncatingIfNeeded: random.next())
             let turn = random.below(4)
@@ -38,25 +40,24 @@ struct FrameTests {
                 // Downward and overlapping, as the decoder does it.
                 Mask.apply(Mask.turned(key, by: turn), from: base + shift, to: base, count: count)
             }
-            #expect(Array(work[..<count]) == expected, "seed \(seed), count \(count)")
+            #expect(Array(work[..<count]) == expected, "\(seed), count \(count)")
         }
     }
 
-    @Test("any split of any frames gives the same stream", arguments: 0..<40)
-    func splits(round: Int) {
-        let seed = SecureRandom.uint64()
-        var random = SeededRandom(seed: seed)
+    @Test("any split of any frames gives the same stream", arguments: Seed.series(40))
+    func splits(seed: Seed) {
+        var random = seed.random()
         let traffic = Traffic(&random)
         var whole = Receiver()
         whole.receive(traffic.bytes)
-        #expect(whole.plain == traffic.plain, "seed \(seed)")
-        #expect(whole.pings == traffic.pings, "seed \(seed)")
+        #expect(whole.plain == traffic.plain, "\(seed)")
+        #expect(whole.pings == traffic.pings, "\(seed)")
         var byByte = Receiver()
         for byte in traffic.bytes { byByte.receive([byte]) }
-        #expect(byByte.plain == traffic.plain, "seed \(seed)")
-        #expect(byByte.pings == traffic.pings, "seed \(seed)")
+        #expect(byByte.plain == traffic.plain, "\(seed)")
+        #expect(byByte.pings == traffic.pings, "\(seed)")
         var pieces = Receiver()
-        pieces.consumption = { SeededRandom.pick($0, from: seed) }
+        pieces.consumption = { SeededRandom.pick($0, from: seed.value) }
         var offset = 0
         while offset < traffic.bytes.count {
             let end = min(traffic.bytes.count, offset + 1 + random.below(400))
@@ -65,9 +66,9 @@ struct FrameTests {
         }
         pieces.consumption = { $0 }
         pieces.receive([])
-        #expect(pieces.plain == traffic.plain, "seed \(seed)")
-        #expect(pieces.pings == traffic.pings, "seed \(seed)")
-        #expect(pieces.controls == traffic.controls, "seed \(seed)")
+        #expect(pieces.plain == traffic.plain, "\(seed)")
+        #expect(pieces.pings == traffic.pings, "\(seed)")
+        #expect(pieces.controls == traffic.controls, "\(seed)")
     }
 
     @Test(
@@ -204,10 +205,11 @@ struct FrameTests {
         #expect(header == expected)
     }
 
-    @Test("random bytes never crash the decoder and never grow the buffer", arguments: 0..<20)
-    func garbage(round: Int) {
-        let seed = SecureRandom.uint64()
-        var random = SeededRandom(seed: seed)
+    @Test(
+        "random bytes never crash the decoder and never grow the buffer", arguments: Seed.series(20)
+    )
+    func garbage(seed: Seed) {
+        var random = seed.random()
         for _ in 0..<20 {
             var connection = Receiver(limits: FrameLimits(frameBytesMax: 1 << 16))
             let traffic = Traffic(&random)
@@ -216,7 +218,7 @@ struct FrameTests {
                 bytes[random.below(bytes.count)] = UInt8(random.below(256))
             }
             connection.receive(bytes)
-            #expect(connection.plain.count <= bytes.count, "seed \(seed)")
+            #expect(connection.plain.count <= bytes.count, "\(seed)")
         }
     }
 }
