@@ -180,6 +180,20 @@ int apus_next_signal(void) {
     return error ? -error : number;
 }
 
+int apus_next_signal_within(int64_t nanoseconds) {
+    struct timespec time = {
+        .tv_sec = nanoseconds / 1000000000, .tv_nsec = nanoseconds % 1000000000};
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    int number = sigtimedwait(&set, NULL, &time);
+    return checked(number);
+}
+
+void apus_ignore_broken_pipes(void) { signal(SIGPIPE, SIG_IGN); }
+
 void apus_name_thread(const char *name) { pthread_setname_np(pthread_self(), name); }
 
 uint64_t apus_thread_number(void) { return (uint64_t)syscall(SYS_gettid); }
@@ -187,6 +201,11 @@ uint64_t apus_thread_number(void) { return (uint64_t)syscall(SYS_gettid); }
 uint64_t apus_descriptor_limit(void) {
     struct rlimit limit;
     return getrlimit(RLIMIT_NOFILE, &limit) < 0 ? 1024 : limit.rlim_cur;
+}
+
+uint64_t apus_descriptor_hard_limit(void) {
+    struct rlimit limit;
+    return getrlimit(RLIMIT_NOFILE, &limit) < 0 ? 1024 : limit.rlim_max;
 }
 
 int apus_set_descriptor_limit(uint64_t count) {

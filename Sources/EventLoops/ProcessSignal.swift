@@ -15,6 +15,7 @@ package enum ProcessSignal: Equatable, Sendable {
     package static func block() {
         let result = apus_block_signals()
         invariant(result == 0, "pthread_sigmask: \(System.describe(-result))")
+        apus_ignore_broken_pipes()
     }
 
     /// Waits for the next signal.
@@ -25,5 +26,15 @@ package enum ProcessSignal: Equatable, Sendable {
             if number == SIGTERM || number == SIGINT { return .terminate }
             invariant(number >= 0, "sigwait: \(System.describe(-number))")
         }
+    }
+
+    /// Waits for the next signal, at most so long; nil if none came.
+    package static func next(within span: Duration) -> ProcessSignal? {
+        let number = apus_next_signal_within(max(span.nanoseconds, 0))
+        if number == SIGHUP { return .reload }
+        if number == SIGTERM || number == SIGINT { return .terminate }
+        invariant(
+            number == -EAGAIN || number == -EINTR, "sigtimedwait: \(System.describe(-number))")
+        return nil
     }
 }

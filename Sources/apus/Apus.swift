@@ -5,5 +5,11 @@ import ArgumentParser
 struct Apus: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apus", abstract: "A clustered, multi-tenant MQTT broker.",
+        version: Release.version,
         subcommands: [ServeCommand.self, CheckCommand.self, PasswdCommand.self])
+}
+
+/// Which Apus this is.
+enum Release {
+    static let version = "0.1.0-dev"
 }

@@ -84,7 +84,7 @@ struct OptionTests {
     /// Name, text, whether it is accepted.
     static let values: [(name: String, text: String, isValid: Bool)] = [
         ("loops", "auto", true), ("loops", "4", true), ("loops", "-1", false),
-        ("loops", "2000", false), ("poller", "uring", true), ("poller", "kqueue", false),
+        ("loops", "2000", false), ("poller", "io_uring", true), ("poller", "kqueue", false),
         ("limits.memory", "2GiB", true), ("limits.memory", "auto", true),
         ("limits.memory", "much", false), ("limits.loopLag", "250ms", true),
         ("limits.loopLag", "250", false), ("limits.loopLag", "1ms", false),

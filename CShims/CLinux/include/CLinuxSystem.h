@@ -78,12 +78,17 @@ int apus_join_thread(uint64_t handle);
 // that is sent to the process is taken, waiting for it.
 int apus_block_signals(void);
 int apus_next_signal(void);
+// The same, or -EAGAIN after so many nanoseconds; -EINTR if another signal came in between.
+int apus_next_signal_within(int64_t nanoseconds);
+// Writing to a pipe or socket that nobody reads is an error of the call, no end of the process.
+void apus_ignore_broken_pipes(void);
 
 void apus_name_thread(const char *name);
 uint64_t apus_thread_number(void);
 
-// Soft limit of open descriptors; setting returns 0 or minus errno.
+// Soft and hard limit of open descriptors; setting the soft one returns 0 or minus errno.
 uint64_t apus_descriptor_limit(void);
+uint64_t apus_descriptor_hard_limit(void);
 int apus_set_descriptor_limit(uint64_t limit);
 
 #endif

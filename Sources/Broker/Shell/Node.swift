@@ -16,6 +16,8 @@ package struct NodeOptions: Sendable {
         package var tenant: TenantName?
         /// Set on WebSocket listeners.
         package var upgrade: UpgradeOptions?
+        /// From accept (or the end of the TLS handshake) to CONNECT.
+        package var connectTimeout = Duration.seconds(10)
 
         package init(
             name: String, socket: ListenerOptions, tenant: TenantName? = nil,
@@ -44,6 +46,9 @@ package struct NodeOptions: Sendable {
     package var rangesPerStore = 4
     /// Faults of the range hosts, for tests: per cent.
     package var faults: (percent: Int, splitsMax: Int)?
+    /// Set by the node.
+    var beats: LoopBeats?
+    var gate: DrainGate?
 
     package init() {}
 
@@ -59,6 +64,8 @@ package final class Node {
     private let group: LoopGroup
     /// Name and bound address of each listener, in the order of the options.
     package let listeners: [(name: String, address: ListenerAddress)]
+    /// For other threads.
+    package let handle: NodeHandle
     package var pollerKind: PollerKind { group.pollerKind }
     package var pollerReason: String? { group.pollerReason }
 
@@ -69,9 +76,11 @@ package final class Node {
         let access = AccessDoor(
             authenticator: options.authenticator, authoriser: options.authoriser,
             workers: options.loops.workers)
-        let traits = options.listeners.map {
-            WorkerShell.ListenerTraits(name: $0.name, tenant: $0.tenant, upgrade: $0.upgrade)
-        }
+        let traits = options.listeners.map { WorkerShell.ListenerTraits($0) }
+        let beats = LoopBeats(workers: options.loops.workers)
+        let gate = DrainGate()
+        options.beats = beats
+        options.gate = gate
         let settled = options
         group = try LoopGroup(
             options: options.loops, listeners: options.listeners.map(\.socket)
@@ -79,13 +88,11 @@ package final class Node {
             WorkerShell(loop: loop, listeners: traits, access: access, options: settled)
         }
         access.results.connect(group.handles)
+        gate.connect(group.handles)
         listeners = Array(zip(options.listeners.map(\.name), group.addresses)).map { ($0, $1) }
+        handle = NodeHandle(handles: group.handles, beats: beats)
     }
 
-    /// Ends connections in good order, then the loops.
-    package func drain() { group.drain() }
-    /// Ends the loops at once.
-    package func stop() { group.stop() }
     /// Waits until the loops have ended.
     package func join() { group.join() }
 }

@@ -16,6 +16,18 @@ final class WorkerShell: LoopHandler, WorkerPort {
         var tenant: TenantName?
         /// Set on WebSocket listeners.
         var upgrade: UpgradeOptions?
+        /// TLS is spoken: the client may have shown a certificate.
+        var isSealed: Bool
+        /// From accept (or the end of the handshake) to CONNECT.
+        var connectTimeout: Duration
+
+        init(_ listener: NodeOptions.Listener) {
+            name = listener.name
+            tenant = listener.tenant
+            upgrade = listener.upgrade
+            isSealed = listener.socket.tls != nil
+            connectTimeout = listener.connectTimeout
+        }
     }
 
     private unowned let loop: EventLoop
@@ -31,6 +43,7 @@ final class WorkerShell: LoopHandler, WorkerPort {
     private var selfMail: [UInt8] = []
     private var deadlineTimer = TimerID.none
     private var armedDeadline = Instant.distantFuture
+    private var hasDrained = false
     private var control = ByteWriter(capacity: 256)
 
     init(
@@ -53,12 +66,17 @@ final class WorkerShell: LoopHandler, WorkerPort {
     ) {
         beginTurn()
         let traits = listeners[listener]
+        var name = PeerName(
+            host: peer.ip.map { $0.description } ?? "", text: peer.description,
+            listener: traits.name, tenant: traits.tenant)
+        if traits.isSealed {
+            name.certificate = loop.peerCertificate(of: connection).map {
+                Policy.PeerCertificate($0)
+            }
+        }
         let slot = worker.accepted(
-            ConnectionKey(connection.rawValue), listener: UInt16(listener),
-            peer: PeerName(
-                host: peer.ip.map { $0.description } ?? "", text: peer.description,
-                listener: traits.name,
-                tenant: traits.tenant))
+            ConnectionKey(connection.rawValue), listener: UInt16(listener), peer: name,
+            connectTimeout: traits.connectTimeout)
         loop.setSlot(connection, slot)
         guard slot >= 0 else {
             loop.close(connection, afterFlush: false)
@@ -139,7 +157,11 @@ final class WorkerShell: LoopHandler, WorkerPort {
         if hasMore || !selfMail.isEmpty { loop.requestTurn() }
         armDeadline()
         deliverEvents()
-        if worker.isDrained { loop.stop() }
+        options.beats?.beat(loop.worker)
+        if worker.isDrained, !hasDrained {
+            hasDrained = true
+            options.gate?.pass()
+        }
     }
 
     private func deliverEvents() {

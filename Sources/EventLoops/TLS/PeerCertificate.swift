@@ -10,6 +10,9 @@ package struct PeerCertificate: Equatable, Sendable {
     package let fingerprint: String
     /// The last common name of the subject; nil if there is none or it holds a null character.
     package let commonName: String?
+    /// The last organisation and unit of the subject, likewise.
+    package let organization: String?
+    package let organizationalUnit: String?
     /// The subject as RFC 2253 writes it, for example `CN=sensor 7,O=Example`.
     package let subject: String
     package let issuer: String
@@ -34,7 +37,9 @@ package struct PeerCertificate: Equatable, Sendable {
         self.der = der
         fingerprint = Self.hexadecimal(Digest.sha256(der))
         let subjectName = X509_get_subject_name(certificate)
-        commonName = Self.commonName(subjectName)
+        commonName = Self.field(NID_commonName, of: subjectName)
+        organization = Self.field(NID_organizationName, of: subjectName)
+        organizationalUnit = Self.field(NID_organizationalUnitName, of: subjectName)
         subject = Self.text(subjectName)
         issuer = Self.text(X509_get_issuer_name(certificate))
         serial = Self.serial(certificate)
@@ -71,10 +76,10 @@ package struct PeerCertificate: Equatable, Sendable {
         return String(decoding: UnsafeRawBufferPointer(start: bytes, count: count), as: UTF8.self)
     }
 
-    private static func commonName(_ subject: OpaquePointer?) -> String? {
+    private static func field(_ kind: Int32, of subject: OpaquePointer?) -> String? {
         var index: Int32 = -1
         while true {
-            let next = X509_NAME_get_index_by_NID(subject, NID_commonName, index)
+            let next = X509_NAME_get_index_by_NID(subject, kind, index)
             if next < 0 { break }
             index = next
         }

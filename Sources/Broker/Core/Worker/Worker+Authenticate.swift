@@ -23,11 +23,7 @@ extension Worker {
         request.clientID = String(decoding: packet.clientID, as: UTF8.self)
         request.username = packet.username.map { String(decoding: $0, as: UTF8.self) }
         request.password = packet.password
-        if let peer = session.pointee.rare?.peer {
-            request.peerAddress = peer.host
-            request.listener = peer.listener
-            request.listenerTenant = peer.tenant
-        }
+        if let peer = session.pointee.rare?.peer { fill(&request, peer) }
         request.userProperties = packet.properties.userProperties.pairs.map {
             (String(decoding: $0.name, as: UTF8.self), String(decoding: $0.value, as: UTF8.self))
         }
@@ -36,6 +32,13 @@ extension Worker {
         }
         request.data = packet.properties.authenticationData ?? []
         return request
+    }
+
+    private func fill(_ request: inout AuthenticationRequest, _ peer: PeerName) {
+        request.peerAddress = peer.host
+        request.listener = peer.listener
+        request.listenerTenant = peer.tenant
+        request.certificate = peer.certificate
     }
 
     /// An answer that took its time.
@@ -116,7 +119,7 @@ extension Worker {
             request.clientID = String(decoding: session.pointee.clientID, as: UTF8.self)
             request.method = String(decoding: method, as: UTF8.self)
             request.data = data
-            request.peerAddress = rare.peer?.host ?? ""
+            if let peer = rare.peer { fill(&request, peer) }
             setBusy(session)
             if let result = port.authenticate(request, token: token) {
                 authenticated(result, session, index)

@@ -198,9 +198,11 @@ extension Worker {
         case keepAlive = 2
     }
 
-    func armConnectTimer(_ session: UnsafeMutablePointer<Session>, _ index: Int32) {
+    func armConnectTimer(
+        _ session: UnsafeMutablePointer<Session>, _ index: Int32, after span: Duration
+    ) {
         session.pointee.timer = timers.schedule(
-            at: now + .seconds(WorkerLimits.connectTimeoutSeconds),
+            at: now + span,
             token: connectionToken(session, index), kind: TimerKind.connect.rawValue)
     }
 

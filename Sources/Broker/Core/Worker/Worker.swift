@@ -152,7 +152,10 @@ package final class Worker<Port: WorkerPort> {
     // MARK: Connections
 
     /// A connection was accepted. Returns its slot; -1 if it is to be closed at once.
-    package func accepted(_ key: ConnectionKey, listener: UInt16, peer: PeerName) -> Int32 {
+    package func accepted(
+        _ key: ConnectionKey, listener: UInt16, peer: PeerName,
+        connectTimeout: Duration = .seconds(WorkerLimits.connectTimeoutSeconds)
+    ) -> Int32 {
         guard sessions.count < WorkerLimits.connectionsMax, !isDraining else { return -1 }
         let generation = nextGeneration
         nextGeneration = nextGeneration == .max ? 1 : nextGeneration + 1
@@ -163,7 +166,7 @@ package final class Worker<Port: WorkerPort> {
         let session = sessions[pointer: index]
         rareState(session).peer = peer
         metrics.connectionsAccepted &+= 1
-        armConnectTimer(session, index)
+        armConnectTimer(session, index, after: connectTimeout)
         port.setInputLimit(key, WorkerLimits.connectPacketBytesMax)
         return index
     }
@@ -281,11 +284,17 @@ package struct PeerName: Equatable, Sendable {
     /// Name of the listener.
     package var listener: String
     package var tenant: TenantName?
+    /// What the client has proved to own in the TLS handshake.
+    package var certificate: PeerCertificate?
 
-    package init(host: String, text: String, listener: String, tenant: TenantName?) {
+    package init(
+        host: String, text: String, listener: String, tenant: TenantName?,
+        certificate: PeerCertificate? = nil
+    ) {
         self.host = host
         self.text = text
         self.listener = listener
         self.tenant = tenant
+        self.certificate = certificate
     }
 }

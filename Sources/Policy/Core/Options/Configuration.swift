@@ -7,7 +7,7 @@ package struct Configuration: Equatable, Sendable {
     package enum Poller: String, CaseIterable, Sendable {
         case auto
         case epoll
-        case uring
+        case uring = "io_uring"
     }
 
     /// Who is asked whether a client may connect.
