@@ -71,7 +71,15 @@ var targets: [Target] = [
     tests("InboxTests", ["Base", "MQTT", "KV", "Inbox", "TestKit"]),
     tests("RetainTests", ["Base", "MQTT", "KV", "Retain", "TestKit"]),
     tests("PolicyTests", ["Base", "MQTT", "KV", "Policy", "TestKit"]),
-    tests("BrokerTests", ["Base", "MQTT", "KV", "Broker", "TestKit"]),
+    .target(
+        name: "Simulation", dependencies: ["Base", "MQTT", "KV", "Policy", "Broker"],
+        path: "Tests/Simulation/Rig", swiftSettings: swiftSettings),
+    tests(
+        "BrokerTests",
+        [
+            "Base", "MQTT", "WebSocket", "EventLoops", "KV", "Dist", "Inbox", "Policy", "Broker",
+            "Simulation", "TestKit",
+        ]),
     tests("TestKitTests", ["TestKit"]),
     tests("Tidy", []),
     tool("fuzz", path: "Tests/Fuzz", ["Base", "MQTT", "WebSocket", "EventLoops", "TestKit"]),

@@ -59,6 +59,8 @@ enum FloorPlan {
         "Synchronization", "Glibc", "Histogram", "ArgumentParser",
         // A slice of every fuzz target runs with the tests of its module.
         "fuzz",
+        // The rig that simulator and tests of the broker share.
+        "Simulation",
         "HummingbirdTesting", "AsyncHTTPClient", "Logging", "HTTPTypes", "NIOCore", "Yams",
     ]
 

@@ -112,7 +112,7 @@ extension NodeOptions {
     }
 
     /// A worker with the replicas homed on it; called on its loop's thread.
-    func makeWorker<Port: WorkerPort>(
+    package func makeWorker<Port: WorkerPort>(
         port: Port, index: WorkerIndex, now: Instant, _ wallTime: WallTime
     ) -> Worker<Port> {
         let place = Place(node: node, worker: index)

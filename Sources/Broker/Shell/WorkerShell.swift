@@ -250,9 +250,10 @@ final class WorkerShell: LoopHandler, WorkerPort {
         let stage = stageOf(connection)
         if stage >= 0, stages[pointer: stage].pointee.isOpen {
             stages[pointer: stage].pointee.isOpen = false
-            control.removeAll()
-            FrameEncoder.appendClose(.normal, to: &control)
-            loop.append(id(connection), control.bytes)
+            // Not by `control`, which may hold answers to frames that are being handled.
+            var close = ByteWriter(capacity: 8)
+            FrameEncoder.appendClose(.normal, to: &close)
+            loop.append(id(connection), close.bytes)
         }
         loop.close(id(connection), afterFlush: afterFlush)
     }

@@ -132,6 +132,25 @@ extension ConnectPacket {
     }
 }
 
+extension ConnectPacket {
+    /// Whether the bytes begin like a CONNECT of 5.0, however they go on: what a refusal's form is
+    /// chosen by.
+    package static func looksLikeVersion5(_ bytes: RawSpan, offset: Int) -> Bool {
+        guard offset >= 0, offset < bytes.byteCount else { return false }
+        var position = offset
+        func byte(_ at: Int) -> UInt8? {
+            at < bytes.byteCount ? bytes.unsafeLoad(fromByteOffset: at, as: UInt8.self) : nil
+        }
+        guard byte(position).map({ $0 >> 4 }) == PacketType.connect.rawValue else { return false }
+        position += 1
+        while position < offset + FixedHeader.sizeMax, let next = byte(position), next >= 128 {
+            position += 1
+        }
+        let beginning: [UInt8] = [0, 4, 0x4D, 0x51, 0x54, 0x54, ProtocolVersion.v5.rawValue]
+        return beginning.indices.allSatisfy { byte(position + 1 + $0) == beginning[$0] }
+    }
+}
+
 extension BodyReader {
     /// Protocol name and level. Level bit 7, by which some bridges mark themselves, is no version
     /// of the specification and refused like any other unknown level.

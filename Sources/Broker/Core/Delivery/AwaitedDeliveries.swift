@@ -4,7 +4,7 @@ import Base
 ///
 /// Frames to a place arrive in the order of sending, so a count is all that an acknowledgement
 /// needs. Owned by a worker; bounded by the publishes that may be tracked.
-struct AwaitedDeliveries {
+package struct AwaitedDeliveries {
     private struct Direction {
         let place: Place
         /// Sent and not acknowledged, oldest first, from `head` on.
@@ -22,11 +22,11 @@ struct AwaitedDeliveries {
         return places.count - 1
     }
 
-    mutating func append(_ tracker: TrackerRef, to place: Place) {
+    package mutating func append(_ tracker: TrackerRef, to place: Place) {
         places[position(of: place)].sent.append(tracker)
     }
 
-    mutating func removeFirst(from place: Place) -> TrackerRef? {
+    package mutating func removeFirst(from place: Place) -> TrackerRef? {
         let position = position(of: place)
         guard places[position].head < places[position].sent.count else { return nil }
         defer {
@@ -42,12 +42,12 @@ struct AwaitedDeliveries {
         return places[position].sent[places[position].head]
     }
 
-    mutating func countReceived(from place: Place) {
+    package mutating func countReceived(from place: Place) {
         places[position(of: place)].received += 1
     }
 
     /// Calls `body` for each place that is owed an acknowledgement.
-    mutating func forEachReceived(_ body: (Place, UInt32) -> Void) {
+    package mutating func forEachReceived(_ body: (Place, UInt32) -> Void) {
         for position in places.indices where places[position].received > 0 {
             body(places[position].place, places[position].received)
             places[position].received = 0

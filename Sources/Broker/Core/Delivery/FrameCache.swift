@@ -6,12 +6,12 @@ import MQTT
 /// Receivers differ in version, QoS and retain flag only, as long as they have no subscription
 /// identifier and no alias; the packet id is patched into each copy. Owned by a worker, emptied
 /// for each message.
-struct FrameCache: ~Copyable {
+package struct FrameCache: ~Copyable {
     /// Where a variant's bytes are.
-    struct Frame {
-        var offset: Int32 = -1
-        var count: Int32 = 0
-        var packetIDOffset: Int32 = 0
+    package struct Frame {
+        package var offset: Int32 = -1
+        package var count: Int32 = 0
+        package var packetIDOffset: Int32 = 0
     }
 
     /// Version (5 or below), QoS and retain: 2 * 3 * 2, in sixteen places.
@@ -19,9 +19,9 @@ struct FrameCache: ~Copyable {
 
     private let frames: UnsafeMutablePointer<Frame>
     private var used: UInt16 = 0
-    private(set) var bytes = ByteWriter(capacity: 4096)
+    package private(set) var bytes = ByteWriter(capacity: 4096)
 
-    init() {
+    package init() {
         frames = .allocate(capacity: Self.variantCount)
         frames.initialize(repeating: Frame(), count: Self.variantCount)
     }
@@ -29,17 +29,17 @@ struct FrameCache: ~Copyable {
     deinit { frames.deallocate() }
 
     @inline(__always)
-    static func variant(_ version: ProtocolVersion, _ qos: QoS, retain: Bool) -> Int {
+    package static func variant(_ version: ProtocolVersion, _ qos: QoS, retain: Bool) -> Int {
         (version == .v5 ? 8 : 0) | (retain ? 4 : 0) | Int(qos.rawValue)
     }
 
     @inline(__always)
-    func frame(_ variant: Int) -> Frame? {
+    package func frame(_ variant: Int) -> Frame? {
         used & (1 << UInt16(variant)) != 0 ? frames[variant] : nil
     }
 
     /// Encodes a variant with packet id 0.
-    mutating func add(
+    package mutating func add(
         _ variant: Int, count: Int, packetIDOffset: Int,
         _ write: (UnsafeMutableRawPointer) -> Void
     ) -> Frame {
@@ -52,7 +52,7 @@ struct FrameCache: ~Copyable {
     }
 
     @inline(__always)
-    mutating func removeAll() {
+    package mutating func removeAll() {
         guard used != 0 else { return }
         used = 0
         bytes.removeAll()

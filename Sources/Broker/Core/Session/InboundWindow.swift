@@ -10,35 +10,35 @@ import MQTT
 /// ```
 /// Owned by its session. [MQTT-4.6.0-2] asks for the order of PUBACKs, [MQTT-4.6.0-3] of PUBRECs.
 /// The caller bounds the number of entries by the receive maximum.
-struct InboundWindow: ~Copyable {
+package struct InboundWindow: ~Copyable {
     /// One unacknowledged QoS 1 or 2 PUBLISH.
-    struct Entry: BitwiseCopyable {
-        var packetID: UInt16
-        var qos: QoS
+    package struct Entry: BitwiseCopyable {
+        package var packetID: UInt16
+        package var qos: QoS
         /// Meaningful once `isDone`.
-        var reasonCode: ReasonCode
-        var isDone: Bool
+        package var reasonCode: ReasonCode
+        package var isDone: Bool
     }
 
     /// Serial of the first entry; serials rise by one per PUBLISH and wrap around.
     private var base: UInt32 = 0
     private var entries = RingQueue<Entry>()
     /// QoS 2 packet ids from PUBLISH to PUBREL: a repeat is not published again [MQTT-4.3.3-10].
-    private(set) var unreleased = PacketIDSet()
+    package private(set) var unreleased = PacketIDSet()
 
-    init() {}
+    package init() {}
 
     /// What counts against the receive maximum: QoS 1 until PUBACK, QoS 2 until PUBCOMP.
-    var unacknowledgedCount: Int { openQoS1 + unreleased.count }
+    package var unacknowledgedCount: Int { openQoS1 + unreleased.count }
     private var openQoS1 = 0
 
-    var isEmpty: Bool { entries.isEmpty }
+    package var isEmpty: Bool { entries.isEmpty }
     /// Publishes whose PUBACK or PUBREC has not left.
-    var waitingCount: Int { entries.count }
+    package var waitingCount: Int { entries.count }
 
     /// Takes a PUBLISH and returns its serial; nil for a QoS 2 repeat. `repeatIsAnswered` then
     /// tells whether PUBREC is owed at once, or will leave when the first copy is done.
-    mutating func open(packetID: UInt16, qos: QoS) -> UInt32? {
+    package mutating func open(packetID: UInt16, qos: QoS) -> UInt32? {
         if qos == .exactlyOnce {
             guard unreleased.insert(packetID) else { return nil }
         } else {
@@ -50,7 +50,7 @@ struct InboundWindow: ~Copyable {
     }
 
     /// Whether the first copy of a repeated QoS 2 PUBLISH has had its PUBREC.
-    func isAnswered(_ packetID: UInt16) -> Bool {
+    package func isAnswered(_ packetID: UInt16) -> Bool {
         for position in 0..<entries.count where entries[position].packetID == packetID {
             if entries[position].qos == .exactlyOnce { return false }
         }
@@ -58,7 +58,7 @@ struct InboundWindow: ~Copyable {
     }
 
     /// The publish with this serial has its outcome. Stale serials are ignored.
-    mutating func complete(_ serial: UInt32, _ reasonCode: ReasonCode) {
+    package mutating func complete(_ serial: UInt32, _ reasonCode: ReasonCode) {
         let position = Int(serial &- base)
         guard position < entries.count else { return }
         entries[position].reasonCode = reasonCode
@@ -66,7 +66,7 @@ struct InboundWindow: ~Copyable {
     }
 
     /// The next acknowledgement that may leave, if the front of the window is done.
-    mutating func popDone() -> Entry? {
+    package mutating func popDone() -> Entry? {
         guard !entries.isEmpty, entries[0].isDone else { return nil }
         let entry = entries.removeFirst()
         base &+= 1
@@ -79,8 +79,8 @@ struct InboundWindow: ~Copyable {
     }
 
     /// PUBREL: ends the QoS 2 exchange. False if the id is unknown.
-    mutating func release(_ packetID: UInt16) -> Bool { unreleased.remove(packetID) }
+    package mutating func release(_ packetID: UInt16) -> Bool { unreleased.remove(packetID) }
 
     /// On resume: ids that the stored session had not released.
-    mutating func restore(unreleased packetID: UInt16) { _ = unreleased.insert(packetID) }
+    package mutating func restore(unreleased packetID: UInt16) { _ = unreleased.insert(packetID) }
 }

@@ -3,28 +3,28 @@ import MQTT
 
 /// Messages that wait for a slow or absent client, oldest first: counted, and bounded by whoever
 /// appends (`QueueLimits`). Holds one reference on each message's record.
-struct MessageQueue: ~Copyable {
+package struct MessageQueue: ~Copyable {
     private var items = RingQueue<QueuedMessage>()
     /// Bytes of the records, each counted in full although they are shared.
-    private(set) var byteCount = 0
+    package private(set) var byteCount = 0
 
-    init() {}
+    package init() {}
 
     deinit {
         for position in 0..<items.count { items[position].releaseAll() }
     }
 
-    var count: Int { items.count }
-    var isEmpty: Bool { items.isEmpty }
-    var first: QueuedMessage { items[0] }
+    package var count: Int { items.count }
+    package var isEmpty: Bool { items.isEmpty }
+    package var first: QueuedMessage { items[0] }
 
-    mutating func append(_ message: QueuedMessage) {
+    package mutating func append(_ message: QueuedMessage) {
         items.append(message)
         byteCount += message.record.count
     }
 
     /// The caller takes over the references.
-    mutating func removeFirst() -> QueuedMessage {
+    package mutating func removeFirst() -> QueuedMessage {
         let message = items.removeFirst()
         byteCount -= message.record.count
         return message
@@ -32,37 +32,37 @@ struct MessageQueue: ~Copyable {
 }
 
 /// One waiting message: its record and how this session receives it.
-struct QueuedMessage: BitwiseCopyable {
+package struct QueuedMessage: BitwiseCopyable {
     /// The record's bytes; one reference belongs to the holder of this value.
-    var record: SharedBlock
-    var qos: QoS
-    var retain: Bool
-    var subscriptionIDs: SubscriptionIDs
+    package var record: SharedBlock
+    package var qos: QoS
+    package var retain: Bool
+    package var subscriptionIDs: SubscriptionIDs
 
-    func releaseAll() {
+    package func releaseAll() {
         record.release()
         subscriptionIDs.free()
     }
 }
 
 /// The subscription identifiers that a PUBLISH carries: usually none or one, so without memory.
-struct SubscriptionIDs: BitwiseCopyable {
-    private(set) var first: UInt32 = 0
-    private(set) var count: UInt16 = 0
+package struct SubscriptionIDs: BitwiseCopyable {
+    package private(set) var first: UInt32 = 0
+    package private(set) var count: UInt16 = 0
     /// All of them, if more than one; owned by whoever owns this value.
     private var more: UnsafeMutablePointer<UInt32>?
 
     /// Identifiers of one message: a client has as many as overlapping subscriptions.
-    static let countMax = 64
+    package static let countMax = 64
 
-    init() {}
+    package init() {}
 
-    init(one identifier: UInt32) {
+    package init(one identifier: UInt32) {
         first = identifier
         count = identifier == 0 ? 0 : 1
     }
 
-    init(_ identifiers: UnsafeBufferPointer<UInt32>) {
+    package init(_ identifiers: UnsafeBufferPointer<UInt32>) {
         count = UInt16(min(identifiers.count, Self.countMax))
         guard count > 0 else { return }
         first = identifiers[0]
@@ -74,7 +74,7 @@ struct SubscriptionIDs: BitwiseCopyable {
 
     /// Calls `body` with the identifiers; valid during the call.
     @inline(__always)
-    func withAll<R>(_ body: (UnsafeBufferPointer<UInt32>) -> R) -> R {
+    package func withAll<R>(_ body: (UnsafeBufferPointer<UInt32>) -> R) -> R {
         if let more { return body(UnsafeBufferPointer(start: more, count: Int(count))) }
         var one = first
         return withUnsafeMutablePointer(to: &one) {
@@ -83,9 +83,9 @@ struct SubscriptionIDs: BitwiseCopyable {
     }
 
     /// A value with memory of its own.
-    func copied() -> SubscriptionIDs {
+    package func copied() -> SubscriptionIDs {
         count > 1 ? withAll { SubscriptionIDs($0) } : self
     }
 
-    func free() { more?.deallocate() }
+    package func free() { more?.deallocate() }
 }

@@ -1,9 +1,9 @@
 import Base
 
 /// Constant bytes that aliases need.
-enum AliasConstants {
+package enum AliasConstants {
     /// The length of an empty topic: two zero bytes that live as long as the process.
-    nonisolated(unsafe) static let emptyTopic: UnsafeRawPointer = {
+    package nonisolated(unsafe) static let emptyTopic: UnsafeRawPointer = {
         let place = UnsafeMutableRawPointer.allocate(byteCount: 2, alignment: 2)
         place.storeBytes(of: 0, as: UInt16.self)
         return UnsafeRawPointer(place)
@@ -15,25 +15,25 @@ enum AliasConstants {
 /// The first topics that are long enough to gain keep their alias for the life of the connection:
 /// a client with more topics than aliases loses little, and nothing is ever sent twice to change
 /// one. Bounded by the client's maximum and `countMax`.
-struct OutboundAliases {
+package struct OutboundAliases {
     /// Aliases given to one client at most.
-    static let countMax = 64
+    package static let countMax = 64
 
     /// What to send for a topic.
-    struct Choice {
+    package struct Choice {
         /// 0: no alias.
-        var number: UInt16
+        package var number: UInt16
         /// The client knows the alias, so the topic is left out.
-        var isKnown: Bool
-        static let none = Choice(number: 0, isKnown: false)
+        package var isKnown: Bool
+        package static let none = Choice(number: 0, isKnown: false)
     }
 
     private let maximum: Int
     private var topics: [(hash: UInt64, bytes: [UInt8])] = []
 
-    init(clientMaximum: UInt16) { maximum = min(Int(clientMaximum), Self.countMax) }
+    package init(clientMaximum: UInt16) { maximum = min(Int(clientMaximum), Self.countMax) }
 
-    mutating func choose(_ topic: UnsafeRawBufferPointer, _ hash: TableHash) -> Choice {
+    package mutating func choose(_ topic: UnsafeRawBufferPointer, _ hash: TableHash) -> Choice {
         let value = hash.hash(topic)
         for (position, known) in topics.enumerated()
         where known.hash == value && known.bytes.elementsEqual(topic) {
@@ -44,4 +44,7 @@ struct OutboundAliases {
         topics.append((value, [UInt8](topic)))
         return Choice(number: UInt16(topics.count), isKnown: false)
     }
+
+    /// Takes back the alias given last: its packet was not sent.
+    package mutating func removeNewest() { topics.removeLast() }
 }

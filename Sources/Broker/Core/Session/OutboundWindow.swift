@@ -11,9 +11,9 @@ import MQTT
 /// ```
 /// Owned by its session. Span and count are at most `span`; the count is bounded by the client's
 /// receive maximum [MQTT-3.3.4-9].
-struct OutboundWindow: ~Copyable {
+package struct OutboundWindow: ~Copyable {
     /// What a message waits for.
-    enum Phase: UInt8, BitwiseCopyable {
+    package enum Phase: UInt8, BitwiseCopyable {
         case finished
         case awaitsPuback
         case awaitsPubrec
@@ -23,28 +23,28 @@ struct OutboundWindow: ~Copyable {
     }
 
     /// Sequences that may be open between the oldest and the newest.
-    static let span = 65_535 - 1
+    package static let span = 65_535 - 1
 
     private var phases = RingQueue<Phase>()
     /// Sequence of the first phase in the ring.
-    private(set) var base: UInt64
+    package private(set) var base: UInt64
     /// Messages not finished.
-    private(set) var inFlight = 0
+    package private(set) var inFlight = 0
 
-    init(firstSequence: UInt64 = 0) { base = firstSequence }
+    package init(firstSequence: UInt64 = 0) { base = firstSequence }
 
     /// The sequence that follows the newest.
-    var next: UInt64 { base + UInt64(phases.count) }
+    package var next: UInt64 { base + UInt64(phases.count) }
 
-    static func packetID(of sequence: UInt64) -> UInt16 { UInt16(1 + sequence % 65_535) }
+    package static func packetID(of sequence: UInt64) -> UInt16 { UInt16(1 + sequence % 65_535) }
 
     /// Whether `sequence` can be opened without two open messages sharing a packet id.
-    func hasRoom(for sequence: UInt64) -> Bool {
+    package func hasRoom(for sequence: UInt64) -> Bool {
         phases.isEmpty || sequence < base + UInt64(Self.span)
     }
 
     /// Opens the message with this sequence, which is not below `next`; gaps count as finished.
-    mutating func open(_ sequence: UInt64, _ phase: Phase) {
+    package mutating func open(_ sequence: UInt64, _ phase: Phase) {
         invariant(sequence >= next && hasRoom(for: sequence), "open \(sequence), next \(next)")
         if phases.isEmpty { base = sequence }
         while next < sequence { phases.append(.finished) }
@@ -53,28 +53,28 @@ struct OutboundWindow: ~Copyable {
     }
 
     /// The open sequence with this packet id.
-    func sequence(of packetID: UInt16) -> UInt64? {
+    package func sequence(of packetID: UInt16) -> UInt64? {
         guard packetID > 0 else { return nil }
         let offset = (UInt64(packetID) + 65_535 - UInt64(Self.packetID(of: base))) % 65_535
         guard offset < UInt64(phases.count), phases[Int(offset)] != .finished else { return nil }
         return base + offset
     }
 
-    func phase(of sequence: UInt64) -> Phase {
+    package func phase(of sequence: UInt64) -> Phase {
         guard sequence >= base, sequence < next else { return .finished }
         return phases[Int(sequence - base)]
     }
 
-    mutating func advance(_ sequence: UInt64, to phase: Phase) {
+    package mutating func advance(_ sequence: UInt64, to phase: Phase) {
         invariant(sequence >= base && sequence < next, "advance \(sequence) in \(base)..<\(next)")
         phases[Int(sequence - base)] = phase
     }
 
     /// Takes back the newest: its message was not sent after all.
-    mutating func finishNewest() { finish(next - 1) }
+    package mutating func finishNewest() { finish(next - 1) }
 
     /// The exchange has ended; its packet id may be used again.
-    mutating func finish(_ sequence: UInt64) {
+    package mutating func finish(_ sequence: UInt64) {
         guard phase(of: sequence) != .finished else { return }
         phases[Int(sequence - base)] = .finished
         inFlight -= 1

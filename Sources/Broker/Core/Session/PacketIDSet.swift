@@ -2,24 +2,24 @@ import Base
 
 /// A set of 16-bit packet identifiers in two levels: 64 blocks of 1,024 bits, each allocated with
 /// its first member and all freed when the set runs empty. Constant time for any order.
-struct PacketIDSet: ~Copyable {
+package struct PacketIDSet: ~Copyable {
     private static let blockWords = 16
     private static let blockCount = 64
 
     private var blocks: UnsafeMutablePointer<UnsafeMutablePointer<UInt64>?>?
-    private(set) var count = 0
+    package private(set) var count = 0
 
-    init() {}
+    package init() {}
 
     deinit { Self.free(blocks) }
 
-    func contains(_ packetID: UInt16) -> Bool {
+    package func contains(_ packetID: UInt16) -> Bool {
         guard let blocks, let block = blocks[Int(packetID >> 10)] else { return false }
         return block[word(packetID)] & bit(packetID) != 0
     }
 
     /// Returns false if it was a member already.
-    mutating func insert(_ packetID: UInt16) -> Bool {
+    package mutating func insert(_ packetID: UInt16) -> Bool {
         let blocks = allocatedBlocks()
         let index = Int(packetID >> 10)
         if blocks[index] == nil {
@@ -36,7 +36,7 @@ struct PacketIDSet: ~Copyable {
     }
 
     /// Returns false if it was not a member.
-    mutating func remove(_ packetID: UInt16) -> Bool {
+    package mutating func remove(_ packetID: UInt16) -> Bool {
         guard contains(packetID), let block = blocks?[Int(packetID >> 10)] else { return false }
         block[word(packetID)] &= ~bit(packetID)
         count -= 1

@@ -10,18 +10,18 @@ import MQTT
 ///
 /// Bounds: inbound by the receive maximum that CONNACK announced, outbound by the client's, the
 /// queue by the tenant's settings (`QueueLimits`).
-struct SessionMachine: ~Copyable {
-    let version: ProtocolVersion
+package struct SessionMachine: ~Copyable {
+    package let version: ProtocolVersion
     /// Whether the session outlives its connection; its queue then lives in an inbox range.
-    let isStored: Bool
+    package let isStored: Bool
     /// QoS 1 and 2 messages that the client takes at once [MQTT-3.3.4-7].
-    let receiveMaximum: UInt16
-    var inbound = InboundWindow()
-    var outbound: OutboundWindow
+    package let receiveMaximum: UInt16
+    package var inbound = InboundWindow()
+    package var outbound: OutboundWindow
     /// Messages of a transient session that wait for room in the window or in the socket.
-    var queue = MessageQueue()
+    package var queue = MessageQueue()
 
-    init(
+    package init(
         version: ProtocolVersion, isStored: Bool, receiveMaximum: UInt16, firstSequence: UInt64
     ) {
         self.version = version
@@ -33,7 +33,7 @@ struct SessionMachine: ~Copyable {
     // MARK: From the client: publishing
 
     /// What to do with a PUBLISH of QoS 1 or 2.
-    enum PublishVerdict: Equatable {
+    package enum PublishVerdict: Equatable {
         /// Publish it; `complete(serial)` follows when its outcome is known. If it is the last that
         /// the window takes, a 3.x connection, which cannot know the limit, is not read on until
         /// an acknowledgement has left.
@@ -47,7 +47,7 @@ struct SessionMachine: ~Copyable {
     }
 
     /// `limit`: the receive maximum that was announced to this client.
-    mutating func receivePublish(packetID: UInt16, qos: QoS, limit: Int) -> PublishVerdict {
+    package mutating func receivePublish(packetID: UInt16, qos: QoS, limit: Int) -> PublishVerdict {
         if qos == .exactlyOnce, inbound.unreleased.contains(packetID) {
             return inbound.isAnswered(packetID) ? .answerRepeat : .ignoreRepeat
         }
@@ -59,14 +59,14 @@ struct SessionMachine: ~Copyable {
     }
 
     /// What PUBREL is answered with [MQTT-4.3.3-11].
-    mutating func receivePubrel(packetID: UInt16) -> ReasonCode {
+    package mutating func receivePubrel(packetID: UInt16) -> ReasonCode {
         inbound.release(packetID) ? .success : .packetIdentifierNotFound
     }
 
     // MARK: From the client: acknowledging
 
     /// What an acknowledgement leads to.
-    enum AckVerdict: Equatable {
+    package enum AckVerdict: Equatable {
         /// The exchange has ended; a stored session tells its inbox.
         case finished(sequence: UInt64, refused: Bool)
         /// Send PUBREL with this packet id.
@@ -79,7 +79,7 @@ struct SessionMachine: ~Copyable {
         case ignore
     }
 
-    mutating func receivePuback(packetID: UInt16, reasonCode: ReasonCode) -> AckVerdict {
+    package mutating func receivePuback(packetID: UInt16, reasonCode: ReasonCode) -> AckVerdict {
         guard let sequence = outbound.sequence(of: packetID),
             outbound.phase(of: sequence) == .awaitsPuback
         else { return .ignore }
@@ -87,7 +87,7 @@ struct SessionMachine: ~Copyable {
         return .finished(sequence: sequence, refused: reasonCode.isFailure)
     }
 
-    mutating func receivePubrec(packetID: UInt16, reasonCode: ReasonCode) -> AckVerdict {
+    package mutating func receivePubrec(packetID: UInt16, reasonCode: ReasonCode) -> AckVerdict {
         guard let sequence = outbound.sequence(of: packetID) else { return .releaseUnknown }
         switch outbound.phase(of: sequence) {
         case .awaitsPubrec:
@@ -103,13 +103,13 @@ struct SessionMachine: ~Copyable {
     }
 
     /// The inbox has committed PUBREC. True if PUBREL is to be sent now.
-    mutating func completeReceived(_ sequence: UInt64) -> Bool {
+    package mutating func completeReceived(_ sequence: UInt64) -> Bool {
         guard outbound.phase(of: sequence) == .awaitsCommit else { return false }
         outbound.advance(sequence, to: .awaitsPubcomp)
         return true
     }
 
-    mutating func receivePubcomp(packetID: UInt16) -> AckVerdict {
+    package mutating func receivePubcomp(packetID: UInt16) -> AckVerdict {
         guard let sequence = outbound.sequence(of: packetID),
             outbound.phase(of: sequence) == .awaitsPubcomp
         else { return .ignore }
@@ -120,12 +120,12 @@ struct SessionMachine: ~Copyable {
     // MARK: To the client
 
     /// Whether a QoS 1 or 2 message may be sent now.
-    var hasSendQuota: Bool {
+    package var hasSendQuota: Bool {
         outbound.inFlight < Int(receiveMaximum) && outbound.hasRoom(for: outbound.next)
     }
 
     /// Takes the next packet id for a message of a transient session.
-    mutating func openOutbound(_ qos: QoS) -> UInt16 {
+    package mutating func openOutbound(_ qos: QoS) -> UInt16 {
         let sequence = outbound.next
         outbound.open(sequence, qos == .atLeastOnce ? .awaitsPuback : .awaitsPubrec)
         return OutboundWindow.packetID(of: sequence)

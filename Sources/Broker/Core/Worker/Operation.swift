@@ -154,7 +154,12 @@ struct PublishTracker {
 }
 
 /// A tracker by slab index and generation.
-struct TrackerRef {
-    var index: Int32
-    var generation: UInt32
+package struct TrackerRef: Equatable, BitwiseCopyable {
+    package var index: Int32
+    package var generation: UInt32
+
+    package init(index: Int32, generation: UInt32) {
+        self.index = index
+        self.generation = generation
+    }
 }

@@ -58,6 +58,13 @@ extension Worker {
     ) {
         session.pointee.machine.inbound.complete(serial, reasonCode)
         while let entry = session.pointee.machine.inbound.popDone() {
+            if entry.reasonCode.isFailure, session.pointee.machine.version != .v5 {
+                // 3.x has no word for a refusal, and PUBACK would promise what was not done.
+                end(
+                    session, index,
+                    .disconnect(.resourceThrottled(reason: "publish: \(entry.reasonCode)")))
+                return
+            }
             sendAcknowledgement(
                 entry.qos == .atLeastOnce ? .puback : .pubrec, session, packetID: entry.packetID,
                 reasonCode: entry.reasonCode)

@@ -18,9 +18,7 @@ extension Worker {
         session.pointee.machine = SessionMachine(
             version: packet.version, isStored: false,
             receiveMaximum: packet.properties.receiveMaximum, firstSequence: 0)
-        let rare = RareState()
-        rare.connect = packet
-        session.pointee.rare = rare
+        rareState(session).connect = packet
         session.pointee.packetSizeMax = packet.properties.maximumPacketSize ?? .max
         if packet.cleanStart { session.pointee.flags.insert(.cleanStart) }
         if packet.properties.requestProblemInformation {
@@ -73,6 +71,11 @@ extension Worker {
             tenant: tenantBytes(tenant), clientID: session.pointee.clientID)
         let settings = tenants[tenant].pointee.settings
         if let refusal = refusal(of: packet, settings, session) {
+            if refusal.isOfWill, packet.version != .v5 {
+                // No return code of 3.x says anything about a will [MQTT-3.2.2-6].
+                end(session, index, refusal.event)
+                return
+            }
             refuseConnect(session, index, refusal.code, refusal.event, reason: refusal.reason)
             return
         }
@@ -80,11 +83,11 @@ extension Worker {
             refuseConnect(session, index, .notAuthorized, .channel(.notAuthorizedClient))
             return
         }
-        guard takeConnectionQuota(session) else {
-            let code: ReasonCode = .quotaExceeded
+        if let resource = takeConnectionQuota(session) {
             refuseConnect(
-                session, index, code,
-                .session(.outOfTenantResource(resource: .totalConnections)))
+                session, index,
+                resource == .totalConnections ? .quotaExceeded : .connectionRateExceeded,
+                .session(.outOfTenantResource(resource: resource)))
             return
         }
         agree(on: packet, settings, session)
@@ -103,6 +106,7 @@ extension Worker {
         var code: ReasonCode
         var event: Event
         var reason: String
+        var isOfWill = false
     }
 
     private func refusal(
@@ -125,6 +129,12 @@ extension Worker {
                 code: .clientIdentifierNotValid, event: .channel(.identifierRejected),
                 reason: "the client identifier is too long")
         }
+        // They would reach logs, terminals and labels.
+        if packet.clientID.contains(where: { $0 < 0x20 || $0 == 0x7F }) {
+            return ConnectRefusal(
+                code: .clientIdentifierNotValid, event: .channel(.identifierRejected),
+                reason: "the client identifier has control characters")
+        }
         guard let will = packet.will else { return nil }
         return refusal(of: will, settings, session)
     }
@@ -135,7 +145,8 @@ extension Worker {
     ) -> ConnectRefusal? {
         func refuse(_ code: ReasonCode, _ reason: String) -> ConnectRefusal {
             ConnectRefusal(
-                code: code, event: .channel(.protocolError(statement: reason)), reason: reason)
+                code: code, event: .channel(.protocolError(statement: reason)), reason: reason,
+                isOfWill: true)
         }
         if Int(will.qos.rawValue) > settings.maximumQoS {
             return refuse(.qosNotSupported, "the will's QoS is above the maximum [MQTT-3.2.2-12]")
@@ -144,7 +155,7 @@ extension Worker {
             return refuse(.retainNotSupported, "retained wills are turned off [MQTT-3.2.2-13]")
         }
         if will.payload.count > settings.willBytesMax {
-            return refuse(.packetTooLarge, "the will is too large")
+            return refuse(.quotaExceeded, "the will is too large")
         }
         let isNameFine = will.topic.withRawSpan { bytes -> Bool in
             let limits = settings.topicLimits
@@ -154,9 +165,18 @@ extension Worker {
         if !isNameFine || will.topic.first == 0x24 {
             return ConnectRefusal(
                 code: .topicNameInvalid, event: .channel(.malformedWillTopic),
-                reason: "the will's topic is not allowed")
+                reason: "the will's topic is not allowed", isOfWill: true)
+        }
+        if will.payloadFormat == 1, settings.payloadFormatValidationEnabled,
+            !isText(will.payload)
+        {
+            return refuse(.payloadFormatInvalid, "the will's payload is not text")
         }
         return nil
+    }
+
+    private func isText(_ payload: [UInt8]) -> Bool {
+        payload.withRawSpan { TextScan.check($0, ByteRange(whole: $0), .payload) == .valid }
     }
 
     /// What the connection will run by: the client's wishes within the tenant's bounds.
@@ -260,9 +280,14 @@ extension Worker {
         if packet.version == .v5 {
             connack.properties = connackProperties(packet, rare, settings, session)
         }
-        let limit = Int(session.pointee.packetSizeMax)
-        send(session) { connack.encode(packet.version, limit: limit, into: &$0) }
         metrics.sessionsLive &+= 1
+        let limit = Int(session.pointee.packetSizeMax)
+        guard send(session, { connack.encode(packet.version, limit: limit, into: &$0) }) else {
+            end(
+                session, index,
+                .disconnect(.protocolViolation(statement: "no CONNACK fits the packet size")))
+            return
+        }
         armKeepAlive(session, index)
         report(.clientConnected, session) {
             .connection(

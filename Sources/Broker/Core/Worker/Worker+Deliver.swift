@@ -151,6 +151,10 @@ extension Worker {
                 subscriptionIDs: identifiers)
             guard encoding.totalSize <= Int(session.pointee.packetSizeMax), encoding.isEncodable
             else {
+                // The client never learns an alias that was to be given with this packet.
+                if alias.number != 0, !alias.isKnown {
+                    session.pointee.rare?.outboundAliases?.removeNewest()
+                }
                 dropOversize(message, session)
                 return false
             }

@@ -250,7 +250,7 @@ extension Worker {
 
     private func insertFailed(_ task: InsertTask) {
         metrics.insertsRefused &+= 1
-        if let tracker = task.tracker { groupFailed(tracker) }
+        if let tracker = task.tracker { groupFailed(tracker, .implementationSpecificError) }
     }
 
     /// A range has taken its receivers: stale routes go, drops are counted.
@@ -273,7 +273,7 @@ extension Worker {
         }
         for dropped in result.droppedOldest { countStored(.overflow, task, Int(dropped.count)) }
         guard let tracker = task.tracker else { return }
-        if isRejected { groupFailed(tracker) } else { groupDone(tracker) }
+        if isRejected { groupFailed(tracker, .quotaExceeded) } else { groupDone(tracker) }
     }
 
     /// The session has gone, or begun a new life: this route leads nowhere.
@@ -323,9 +323,9 @@ extension Worker {
         finish(done.origin, done.reasonCode)
     }
 
-    /// A group could not take the message for good: no acknowledgement of success may follow.
-    func groupFailed(_ tracker: TrackerRef) {
-        trackers[pointer: tracker.index].pointee.reasonCode = .quotaExceeded
+    /// A group did not take the message: no acknowledgement of success may follow.
+    func groupFailed(_ tracker: TrackerRef, _ reasonCode: ReasonCode) {
+        trackers[pointer: tracker.index].pointee.reasonCode = reasonCode
         groupDone(tracker)
     }
 }

@@ -5,13 +5,17 @@ import Policy
 /// Everything that is written to a client.
 extension Worker {
     /// Sends a control packet, written by `write` into the scratch writer.
-    func send(
-        _ session: UnsafeMutablePointer<Session>, _ write: (inout ByteWriter) -> Void
-    ) {
+    ///
+    /// Returns false if nothing was written: the packet does not fit what the client takes.
+    @discardableResult
+    func send<Outcome>(
+        _ session: UnsafeMutablePointer<Session>, _ write: (inout ByteWriter) -> Outcome
+    ) -> Bool {
         scratch.removeAll()
-        write(&scratch)
-        guard !scratch.isEmpty else { return }
+        _ = write(&scratch)
+        guard !scratch.isEmpty else { return false }
         append(session, scratch.bytes)
+        return true
     }
 
     private func append(
@@ -50,24 +54,34 @@ extension Worker {
     }
 
     /// Ends a connection from our side: DISCONNECT with a reason in 5.0, then close once it is
-    /// sent; in 3.x just close.
+    /// sent; in 3.x just close. Before CONNACK, a CONNACK that says why.
     func disconnect(
         _ session: UnsafeMutablePointer<Session>, _ index: Int32, _ reasonCode: ReasonCode,
         _ event: @autoclosure () -> Event, reason: String? = nil, serverReference: [UInt8]? = nil
     ) {
-        if session.pointee.machine.version == .v5 {
-            if session.pointee.phase == .live {
-                var packet = DisconnectPacket(reasonCode: reasonCode)
-                if session.pointee.flags.contains(.problemInformation) {
-                    packet.reasonString = reason.map { Array($0.utf8) }
-                }
-                packet.serverReference = serverReference
-                let limit = Int(session.pointee.packetSizeMax)
-                send(session) { packet.encode(.v5, limit: limit, into: &$0) }
-            } else {
-                writeConnack(session, .v5, reasonCode, reason: reason)
+        if session.pointee.phase != .live {
+            refuseUnfinished(session, reasonCode, reason: reason)
+        } else if session.pointee.machine.version == .v5 {
+            var packet = DisconnectPacket(reasonCode: reasonCode)
+            if session.pointee.flags.contains(.problemInformation) {
+                packet.reasonString = reason.map { Array($0.utf8) }
             }
+            packet.serverReference = serverReference
+            let limit = Int(session.pointee.packetSizeMax)
+            send(session) { packet.encode(.v5, limit: limit, into: &$0) }
         }
         end(session, index, event())
+    }
+
+    /// The CONNACK of a CONNECT that is under way and comes to nothing. Some codes of DISCONNECT
+    /// do not exist there: to the client the server is not available then.
+    private func refuseUnfinished(
+        _ session: UnsafeMutablePointer<Session>, _ reasonCode: ReasonCode, reason: String?
+    ) {
+        guard session.pointee.phase != .awaitsConnect, session.pointee.phase != .closing else {
+            return
+        }
+        let code = reasonCode.isAllowed(in: .connack) ? reasonCode : .serverUnavailable
+        writeConnack(session, session.pointee.machine.version, code, reason: reason)
     }
 }

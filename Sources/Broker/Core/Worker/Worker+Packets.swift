@@ -23,6 +23,7 @@ extension Worker {
             case .needMore:
                 return offset
             case .fault(let fault):
+                noteVersion(span, offset, session)
                 refuse(fault, session, index)
                 return bytes.count
             }
@@ -40,7 +41,7 @@ extension Worker {
     func decodeOptions(_ session: UnsafeMutablePointer<Session>) -> DecodeOptions {
         DecodeOptions(
             version: session.pointee.machine.version, receiver: .server,
-            userPropertiesMax: DecodeOptions.defaultUserPropertiesMax,
+            userPropertiesMax: tenants[session.pointee.tenant].pointee.settings.userPropertiesMax,
             rejectsControlCharacters: false)
     }
 
@@ -55,8 +56,20 @@ extension Worker {
                 try handleBeforeLive(header, bytes, session, index)
             }
         } catch {
+            noteVersion(bytes, header.body.end - header.totalSize, session)
             refuse(error, session, index)
         }
+    }
+
+    /// Bytes that are no correct CONNECT, but look like one of 5.0, are answered in its form.
+    private func noteVersion(
+        _ bytes: RawSpan, _ offset: Int, _ session: UnsafeMutablePointer<Session>
+    ) {
+        guard session.pointee.phase == .awaitsConnect,
+            ConnectPacket.looksLikeVersion5(bytes, offset: offset)
+        else { return }
+        session.pointee.machine = SessionMachine(
+            version: .v5, isStored: false, receiveMaximum: .max, firstSequence: 0)
     }
 
     private func handleLive(
@@ -123,9 +136,14 @@ extension Worker {
             switch fault.scope {
             case .version:
                 // The version is unknown, so both forms that could be understood are the 3.x one.
-                writeConnack(session, .v311, .unsupportedProtocolVersion)
+                if fault == .protocolVersionUnsupported {
+                    writeConnack(session, .v311, .unsupportedProtocolVersion)
+                }
                 end(session, index, .channel(.unacceptedProtocolVer))
             case .malformed, .protocolError, .limit:
+                if session.pointee.machine.version == .v5 {
+                    writeConnack(session, .v5, fault.reasonCode)
+                }
                 end(session, index, .channel(.protocolError(statement: statement)))
             }
         case .authenticating, .claiming, .attaching:

@@ -94,8 +94,9 @@ extension Worker {
         let isKnown =
             alias <= rare.inboundAliases.count && !rare.inboundAliases[alias - 1].isEmpty
         guard alias <= maximum, !packet.topic.isEmpty || isKnown else {
+            // An alias that may be used but was never set is a protocol error [MQTT-3.3.2-7].
             disconnect(
-                session, index, .topicAliasInvalid,
+                session, index, alias <= maximum ? .protocolError : .topicAliasInvalid,
                 .disconnect(.protocolViolation(statement: "topic alias [MQTT-3.3.2-9]")))
             return nil
         }
@@ -300,7 +301,9 @@ extension Worker {
             withSession(ref) { session, index in
                 completePublish(serial, reasonCode, session, index)
             }
-        case .outbox(let task): outboxFinished(task)
+        case .outbox(let task):
+            // Not done: it stays in the outbox, and its leader asks again.
+            if !reasonCode.isFailure { outboxFinished(task) }
         case .request(let token): finishedRequests.append((token, reasonCode))
         }
     }

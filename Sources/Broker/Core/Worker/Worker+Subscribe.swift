@@ -394,9 +394,15 @@ extension Worker {
             packetID: task.packetID, reasonCodes: task.entries.map(\.code))
         let version = session.pointee.machine.version
         let limit = Int(session.pointee.packetSizeMax)
-        send(session) {
+        let isSent = send(session) {
             packet.encode(
                 task.isSubscribe ? .suback : .unsuback, version, limit: limit, into: &$0)
+        }
+        guard isSent else {
+            disconnect(
+                session, index, .implementationSpecificError,
+                .disconnect(.protocolViolation(statement: "no answer fits the packet size")))
+            return
         }
         reportAnswer(task, session)
         if task.isSubscribe {

@@ -48,12 +48,14 @@ extension Worker {
     // MARK: Quotas
 
     /// A connection within the tenant's quota of connections and its rate of them.
-    func takeConnectionQuota(_ session: UnsafeMutablePointer<Session>) -> Bool {
-        guard take(.totalConnectPerSecond, 1, session.pointee.tenant),
-            take(.totalConnections, 1, session.pointee.tenant)
-        else { return false }
+    /// Returns what is used up, nil if there was room.
+    func takeConnectionQuota(_ session: UnsafeMutablePointer<Session>) -> ResourceType? {
+        guard take(.totalConnectPerSecond, 1, session.pointee.tenant) else {
+            return .totalConnectPerSecond
+        }
+        guard take(.totalConnections, 1, session.pointee.tenant) else { return .totalConnections }
         session.pointee.flags.insert(.tenantCounted)
-        return true
+        return nil
     }
 
     func giveBackQuotas(_ session: UnsafeMutablePointer<Session>) {

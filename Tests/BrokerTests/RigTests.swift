@@ -1,0 +1,91 @@
+import Base
+import MQTT
+import Simulation
+import TestKit
+import Testing
+
+@Suite("Workers on one thread")
+struct RigTests {
+    @Test(
+        "every QoS crosses workers in order, once, and is acknowledged",
+        arguments: Seed.series(4))
+    func crossesWorkers(seed: Seed) {
+        let rig = Rig(seed: seed.value)
+        let publisher = RigClient(rig, "publisher")
+        let subscribers = (0..<3).map { RigClient(rig, "subscriber-\($0)") }
+        publisher.connect(to: 0)
+        for (index, subscriber) in subscribers.enumerated() { subscriber.connect(to: index) }
+        let all = [publisher] + subscribers
+        #expect(settle(rig, all) { all.allSatisfy(\.isConnected) })
+        let asked = subscribers.map { $0.subscribe(["news/+"]) }
+        #expect(
+            settle(rig, all) {
+                zip(subscribers, asked).allSatisfy { $0.answers[$1] == [.grantedQoS2] }
+            })
+        var sent: [String] = []
+        for number in 0..<60 {
+            let qos = QoS(rawValue: UInt8(number % 3)) ?? .atMostOnce
+            publisher.publish("news/\(number % 2)", "\(number)", qos: qos)
+            sent.append("\(number)")
+        }
+        let isDone = settle(rig, all) {
+            publisher.sending.isEmpty && subscribers.allSatisfy { $0.received.count >= 60 }
+        }
+        #expect(isDone)
+        for subscriber in subscribers {
+            for qos in QoS.allCases {
+                let got = subscriber.received.filter { $0.qos == qos }.map(\.payload)
+                #expect(got == sent.filter { (Int($0) ?? 0) % 3 == Int(qos.rawValue) })
+            }
+        }
+        #expect(all.flatMap(\.complaints) == [])
+    }
+
+    @Test("a stored session finds on another worker what came while it was away")
+    func storedSession() {
+        let rig = Rig(seed: 11)
+        let publisher = RigClient(rig, "publisher")
+        let subscriber = RigClient(rig, "subscriber")
+        let all = [publisher, subscriber]
+        publisher.connect(to: 0)
+        subscriber.connect(to: 1, cleanStart: false, expirySeconds: 300)
+        #expect(settle(rig, all) { all.allSatisfy(\.isConnected) })
+        let asked = subscriber.subscribe(["a/#"])
+        #expect(settle(rig, all) { subscriber.answers[asked] != nil })
+        subscriber.leave()
+        #expect(settle(rig, all) { subscriber.link == nil })
+        for number in 0..<20 { publisher.publish("a/\(number)", "\(number)", qos: .atLeastOnce) }
+        #expect(settle(rig, all) { publisher.sending.isEmpty })
+        subscriber.connect(to: 2, cleanStart: false, expirySeconds: 300)
+        #expect(settle(rig, all) { subscriber.received.count == 20 })
+        #expect(subscriber.connack?.sessionPresent == true)
+        #expect(subscriber.received.map(\.payload) == (0..<20).map { "\($0)" })
+        #expect(all.flatMap(\.complaints) == [])
+    }
+
+    @Test("a client id has one owner: the older connection hears 0x8E before the newer CONNACK")
+    func takeover() {
+        let rig = Rig(seed: 12)
+        let older = RigClient(rig, "same")
+        let newer = RigClient(rig, "same")
+        older.connect(to: 0)
+        #expect(settle(rig, [older]) { older.isConnected })
+        newer.connect(to: 1)
+        let isDone = settle(rig, [older, newer]) {
+            if newer.isConnected { #expect(older.disconnect != nil) }
+            return newer.isConnected
+        }
+        #expect(isDone)
+        #expect(older.disconnect?.reasonCode == .sessionTakenOver)
+        #expect(older.link == nil)
+    }
+
+    private func settle(
+        _ rig: Rig, _ clients: [RigClient], until condition: () -> Bool
+    ) -> Bool {
+        rig.run {
+            for client in clients { client.receive() }
+            return condition()
+        }
+    }
+}

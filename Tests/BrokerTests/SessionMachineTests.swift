@@ -1,0 +1,156 @@
+import Base
+import Broker
+import MQTT
+import TestKit
+import Testing
+
+@Suite("The protocol of one session")
+struct SessionMachineTests {
+    private func machine(
+        _ version: ProtocolVersion = .v5, isStored: Bool = false, receiveMaximum: UInt16 = 10
+    ) -> SessionMachine {
+        SessionMachine(
+            version: version, isStored: isStored, receiveMaximum: receiveMaximum,
+            firstSequence: 0)
+    }
+
+    @Test("a QoS 2 publish is published once, however often it is repeated [MQTT-4.3.3-10]")
+    func repeats() {
+        var machine = machine()
+        func publish() -> SessionMachine.PublishVerdict {
+            machine.receivePublish(packetID: 5, qos: .exactlyOnce, limit: 10)
+        }
+        #expect(publish() == .publish(serial: 0, isLast: false))
+        #expect(publish() == .ignoreRepeat)
+        machine.inbound.complete(0, .success)
+        #expect(publish() == .ignoreRepeat)
+        #expect(machine.inbound.popDone()?.packetID == 5)
+        #expect(publish() == .answerRepeat)
+        #expect(machine.receivePubrel(packetID: 5) == .success)
+        #expect(machine.receivePubrel(packetID: 5) == .packetIdentifierNotFound)
+        #expect(publish() == .publish(serial: 1, isLast: false))
+    }
+
+    @Test("a QoS 2 publish that was refused may be sent anew under its id")
+    func refusedQoS2() {
+        var machine = machine()
+        _ = machine.receivePublish(packetID: 5, qos: .exactlyOnce, limit: 10)
+        machine.inbound.complete(0, .quotaExceeded)
+        #expect(machine.inbound.popDone()?.reasonCode == .quotaExceeded)
+        #expect(machine.receivePubrel(packetID: 5) == .packetIdentifierNotFound)
+        let again = machine.receivePublish(packetID: 5, qos: .exactlyOnce, limit: 10)
+        #expect(again == .publish(serial: 1, isLast: false))
+    }
+
+    @Test("5.0 is told its receive maximum and refused beyond it [MQTT-3.3.4-7]")
+    func receiveMaximum() {
+        var machine = machine()
+        for id in 1...3 as ClosedRange<UInt16> {
+            let qos: QoS = id == 2 ? .exactlyOnce : .atLeastOnce
+            let verdict = machine.receivePublish(packetID: id, qos: qos, limit: 3)
+            #expect(verdict == .publish(serial: UInt32(id - 1), isLast: false))
+        }
+        let fourth = machine.receivePublish(packetID: 4, qos: .atLeastOnce, limit: 3)
+        #expect(fourth == .exceedsReceiveMaximum)
+        // A repeat takes no room.
+        let again = machine.receivePublish(packetID: 2, qos: .exactlyOnce, limit: 3)
+        #expect(again == .ignoreRepeat)
+        machine.inbound.complete(0, .success)
+        _ = machine.inbound.popDone()
+        let fifth = machine.receivePublish(packetID: 4, qos: .atLeastOnce, limit: 3)
+        #expect(fifth == .publish(serial: 3, isLast: false))
+    }
+
+    @Test("3.x cannot know the limit: it is not read on once the window is full")
+    func holdsBack() {
+        var machine = machine(.v311)
+        let verdicts = (1...3 as ClosedRange<UInt16>).map {
+            machine.receivePublish(packetID: $0, qos: .atLeastOnce, limit: 2)
+        }
+        #expect(
+            verdicts == [
+                .publish(serial: 0, isLast: false), .publish(serial: 1, isLast: true),
+                .publish(serial: 2, isLast: true),
+            ])
+    }
+
+    @Test(
+        "the way of a QoS 2 delivery, with PUBREC repeated at each point", arguments: [true, false])
+    func qos2Out(isStored: Bool) {
+        var machine = machine(isStored: isStored)
+        let id = machine.openOutbound(.exactlyOnce)
+        let received: SessionMachine.AckVerdict =
+            isStored ? .commitReceived(sequence: 0) : .release(sequence: 0)
+        #expect(machine.receivePubcomp(packetID: id) == .ignore)
+        #expect(machine.receivePuback(packetID: id, reasonCode: .success) == .ignore)
+        #expect(machine.receivePubrec(packetID: id, reasonCode: .success) == received)
+        if isStored {
+            #expect(machine.receivePubrec(packetID: id, reasonCode: .success) == .ignore)
+            #expect(machine.receivePubcomp(packetID: id) == .ignore)
+            #expect(machine.completeReceived(0))
+            #expect(!machine.completeReceived(0))
+        }
+        #expect(
+            machine.receivePubrec(packetID: id, reasonCode: .success) == .release(sequence: 0))
+        #expect(machine.receivePubcomp(packetID: id) == .finished(sequence: 0, refused: false))
+        #expect(machine.receivePubcomp(packetID: id) == .ignore)
+        #expect(machine.receivePubrec(packetID: id, reasonCode: .success) == .releaseUnknown)
+        #expect(machine.outbound.inFlight == 0)
+    }
+
+    @Test("PUBACK and PUBREC of 0x80 or above end the exchange [MQTT-4.4.0-2]")
+    func refusedByClient() {
+        var machine = machine()
+        let first = machine.openOutbound(.atLeastOnce)
+        let second = machine.openOutbound(.exactlyOnce)
+        #expect(
+            machine.receivePuback(packetID: first, reasonCode: .quotaExceeded)
+                == .finished(sequence: 0, refused: true))
+        #expect(
+            machine.receivePubrec(packetID: second, reasonCode: .quotaExceeded)
+                == .finished(sequence: 1, refused: true))
+        #expect(machine.outbound.inFlight == 0)
+    }
+
+    @Test("no more is sent than the client takes at once [MQTT-3.3.4-9]")
+    func sendQuota() {
+        var machine = machine(receiveMaximum: 2)
+        let first = machine.openOutbound(.atLeastOnce)
+        _ = machine.openOutbound(.exactlyOnce)
+        #expect(!machine.hasSendQuota)
+        _ = machine.receivePuback(packetID: first, reasonCode: .success)
+        #expect(machine.hasSendQuota)
+    }
+
+    @Test("unreleased ids of a resumed session are repeats")
+    func restore() {
+        var machine = machine(isStored: true)
+        machine.inbound.restore(unreleased: 77)
+        let verdict = machine.receivePublish(packetID: 77, qos: .exactlyOnce, limit: 10)
+        #expect(verdict == .answerRepeat)
+        #expect(machine.receivePubrel(packetID: 77) == .success)
+    }
+
+    @Test("acknowledgements in any order and number break nothing", arguments: Seed.series(4))
+    func anyAcknowledgement(seed: Seed) {
+        var random = seed.random()
+        var machine = machine(isStored: random.chance(percent: 50))
+        for _ in 0..<5_000 {
+            let id = UInt16(random.below(30))
+            let code: ReasonCode = random.chance(percent: 10) ? .unspecifiedError : .success
+            switch random.below(6) {
+            case 0:
+                if machine.hasSendQuota {
+                    _ = machine.openOutbound(
+                        random.chance(percent: 50) ? .atLeastOnce : .exactlyOnce)
+                }
+            case 1: _ = machine.receivePuback(packetID: id, reasonCode: code)
+            case 2: _ = machine.receivePubrec(packetID: id, reasonCode: code)
+            case 3: _ = machine.receivePubcomp(packetID: id)
+            case 4: _ = machine.completeReceived(UInt64(random.below(200)))
+            default: _ = machine.receivePubrel(packetID: id)
+            }
+            #expect(machine.outbound.inFlight <= 10)
+        }
+    }
+}

@@ -1,0 +1,137 @@
+import Base
+import Broker
+import Policy
+
+/// The outside of one simulated worker: connections as byte arrays, authenticators that let
+/// everyone in, at once or some turns later.
+///
+/// The second conformer of `WorkerPort`. Keeps what the worker writes until the rig's clients take
+/// it, and tells the rig what was closed; it never calls the worker.
+package final class RigPort: WorkerPort {
+    /// One connection as its worker sees it.
+    package struct Connection {
+        package var slot: Int32 = -1
+        /// Sent by the client and not yet consumed by the worker.
+        package var input: [UInt8] = []
+        /// Written by the worker and not yet taken by the client.
+        package var output: [UInt8] = []
+        package var inputLimit = Int.max
+        package var isPaused = false
+        /// The worker has closed it; the rig confirms in the next turn.
+        package var isClosing = false
+        /// The client has gone; the worker hears of it in the next turn.
+        package var isLost = false
+        /// Output was above the low watermark's height, so that draining it is news.
+        package var wasFull = false
+    }
+
+    package private(set) var connections: [ConnectionKey: Connection] = [:]
+    /// Questions to the authenticator that are answered later.
+    package private(set) var questions: [(token: UInt64, result: AuthenticationResult)] = []
+    private var random: SeededRandom
+    private let lateAnswerPercent: Int
+    private let scratch: UnsafeMutableRawPointer
+    private static let scratchSize = 8 << 20
+    private static let outputHigh = 1 << 20
+
+    package init(random: SeededRandom, lateAnswerPercent: Int) {
+        self.random = random
+        self.lateAnswerPercent = lateAnswerPercent
+        scratch = .allocate(byteCount: Self.scratchSize, alignment: 16)
+    }
+
+    deinit { scratch.deallocate() }
+
+    // MARK: For the rig
+
+    package func open(_ key: ConnectionKey) { connections[key] = Connection() }
+    package func remove(_ key: ConnectionKey) { connections[key] = nil }
+
+    package subscript(key: ConnectionKey) -> Connection? { connections[key] }
+
+    package func update(_ key: ConnectionKey, _ change: (inout Connection) -> Void) {
+        guard var connection = connections[key] else { return }
+        change(&connection)
+        connections[key] = connection
+    }
+
+    /// Everything written so far that the client has not had.
+    package func takeOutput(_ key: ConnectionKey) -> [UInt8] {
+        guard let output = connections[key]?.output else { return [] }
+        update(key) {
+            $0.wasFull = $0.wasFull || $0.output.count > Self.outputHigh
+            $0.output = []
+        }
+        return output
+    }
+
+    package func takeQuestions() -> [(token: UInt64, result: AuthenticationResult)] {
+        defer { questions = [] }
+        return questions
+    }
+
+    // MARK: WorkerPort
+
+    package func reserveOutput(
+        _ connection: ConnectionKey, _ count: Int
+    ) -> UnsafeMutableRawPointer {
+        invariant(count <= Self.scratchSize, "\(count) bytes of output at once")
+        return scratch
+    }
+
+    package func commitOutput(_ connection: ConnectionKey, _ count: Int, sharedCount: Int) {
+        append(connection, UnsafeRawBufferPointer(start: scratch, count: count))
+    }
+
+    package func appendShared(
+        _ connection: ConnectionKey, _ block: SharedBlock, _ part: Range<Int>
+    ) {
+        append(connection, UnsafeRawBufferPointer(rebasing: block.bytes[part]))
+    }
+
+    private func append(_ key: ConnectionKey, _ bytes: UnsafeRawBufferPointer) {
+        update(key) { if !$0.isClosing, !$0.isLost { $0.output += bytes } }
+    }
+
+    package func outputCount(_ connection: ConnectionKey) -> Int {
+        connections[connection]?.output.count ?? 0
+    }
+
+    package func close(_ connection: ConnectionKey, afterFlush: Bool) {
+        update(connection) {
+            if !afterFlush { $0.output = [] }
+            $0.isClosing = true
+        }
+    }
+
+    package func pauseInput(_ connection: ConnectionKey) {
+        update(connection) { $0.isPaused = true }
+    }
+
+    package func resumeInput(_ connection: ConnectionKey) {
+        update(connection) { $0.isPaused = false }
+    }
+
+    package func setInputLimit(_ connection: ConnectionKey, _ byteCount: Int) {
+        update(connection) { $0.inputLimit = byteCount }
+    }
+
+    package func backlog(to place: Place) -> Int { 0 }
+
+    package func permissions(for client: ClientIdentity) -> Permissions { .everything }
+
+    package func authenticate(
+        _ request: AuthenticationRequest, token: UInt64
+    ) -> AuthenticationResult? {
+        if request.method != nil { return .notMine }
+        let result = AuthenticationResult.accepted(
+            TenantRule().principal(request.username ?? "", request))
+        guard random.chance(percent: lateAnswerPercent) else { return result }
+        questions.append((token, result))
+        return nil
+    }
+
+    package func continueAuthentication(
+        _ exchange: any AuthenticationExchange, _ data: [UInt8], token: UInt64
+    ) -> AuthenticationResult? { .notMine }
+}
