@@ -18,26 +18,26 @@ struct WindowTests {
         for _ in 0..<4_000 {
             let id = UInt16(truncatingIfNeeded: random.below(spread) &* 1_639)
             switch random.below(3) {
-            case 0: #expect(set.insert(id) == plain.insert(id).inserted)
-            case 1: #expect(set.remove(id) == (plain.remove(id) != nil))
-            default: #expect(set.contains(id) == plain.contains(id))
+            case 0: same(set.insert(id), plain.insert(id).inserted)
+            case 1: same(set.remove(id), (plain.remove(id) != nil))
+            default: same(set.contains(id), plain.contains(id))
             }
-            #expect(set.count == plain.count)
+            same(set.count, plain.count)
         }
-        for id in plain { #expect(set.remove(id)) }
-        #expect(set.count == 0)
-        #expect(!set.contains(0) && !set.contains(.max))
+        for id in plain { same(set.remove(id), true) }
+        same(set.count, 0)
+        same(!set.contains(0) && !set.contains(.max), true)
     }
 
     @Test("every packet id can be a member at once")
     func allPacketIDs() {
         var set = PacketIDSet()
         for id in UInt16.min ... .max where !set.insert(id) { Issue.record("\(id) was there") }
-        #expect(set.count == 65_536)
+        same(set.count, 65_536)
         for id in (UInt16.min ... .max).reversed() where !set.remove(id) {
             Issue.record("\(id) was gone")
         }
-        #expect(set.count == 0)
+        same(set.count, 0)
     }
 
     // MARK: Inbound
@@ -67,7 +67,7 @@ struct WindowTests {
                 let code: ReasonCode = random.chance(percent: 20) ? .quotaExceeded : .success
                 plain.open[at].code = code
                 window.complete(plain.open[at].serial, code)
-            case 3: #expect(window.release(id) == (plain.unreleased.remove(id) != nil))
+            case 3: same(window.release(id), (plain.unreleased.remove(id) != nil))
             default: popAll(&window, &plain)
             }
             check(window, plain)
@@ -100,9 +100,9 @@ struct WindowTests {
     }
 
     private func check(_ window: borrowing InboundWindow, _ plain: PlainInbound) {
-        #expect(window.waitingCount == plain.open.count)
+        same(window.waitingCount, plain.open.count)
         let openQoS1 = plain.open.filter { $0.qos == .atLeastOnce }.count
-        #expect(window.unacknowledgedCount == openQoS1 + plain.unreleased.count)
+        same(window.unacknowledgedCount, openQoS1 + plain.unreleased.count)
     }
 
     @Test("outcomes of serials that are no longer open are ignored")
@@ -110,14 +110,14 @@ struct WindowTests {
         var window = InboundWindow()
         window.complete(0, .success)
         window.complete(.max, .success)
-        #expect(window.popDone() == nil)
+        same(window.popDone() == nil, true)
         let serial = window.open(packetID: 7, qos: .atLeastOnce)
         window.complete((serial ?? 0) &+ 1, .success)
         window.complete((serial ?? 0) &- 1, .success)
-        #expect(window.popDone() == nil)
+        same(window.popDone() == nil, true)
         window.complete(serial ?? 0, .success)
-        #expect(window.popDone()?.packetID == 7)
-        #expect(window.isEmpty && window.unacknowledgedCount == 0)
+        same(window.popDone()?.packetID, 7)
+        same(window.isEmpty && window.unacknowledgedCount == 0, true)
     }
 
     // MARK: Outbound
@@ -144,14 +144,14 @@ struct WindowTests {
                 window.finish(sequence)
                 open[sequence] = nil
             }
-            #expect(window.inFlight == open.count)
+            same(window.inFlight, open.count)
             #expect(Set(open.keys.map { OutboundWindow.packetID(of: $0) }).count == open.count)
         }
         for (sequence, phase) in open {
-            #expect(window.sequence(of: OutboundWindow.packetID(of: sequence)) == sequence)
-            #expect(window.phase(of: sequence) == phase)
+            same(window.sequence(of: OutboundWindow.packetID(of: sequence)), sequence)
+            same(window.phase(of: sequence), phase)
         }
-        #expect(window.sequence(of: 0) == nil)
+        same(window.sequence(of: 0), nil)
     }
 
     @Test("one message that is never acknowledged stops the window before ids repeat")
@@ -165,9 +165,9 @@ struct WindowTests {
             sequence += 1
         }
         #expect(sequence == UInt64(OutboundWindow.span))
-        #expect(window.sequence(of: OutboundWindow.packetID(of: 0)) == 0)
+        same(window.sequence(of: OutboundWindow.packetID(of: 0)), 0)
         window.finish(0)
-        #expect(window.hasRoom(for: sequence) && window.inFlight == 0)
+        same(window.hasRoom(for: sequence) && window.inFlight == 0, true)
     }
 
     // MARK: Queue
@@ -187,9 +187,9 @@ struct WindowTests {
                             SubscriptionIDs($0)
                         }))
             }
-            #expect(queue.count == 100 && queue.byteCount == 0)
+            same(queue.count == 100 && queue.byteCount == 0, true)
             queue.removeFirst().releaseAll()
-            #expect(queue.count == 99)
+            same(queue.count, 99)
         }
         record.release()
     }
@@ -219,8 +219,8 @@ struct WindowTests {
                 let value = random.next()
                 ring.append(value)
                 plain.append(value)
-            case 3: if !plain.isEmpty { #expect(ring.removeFirst() == plain.removeFirst()) }
-            case 4: if !plain.isEmpty { #expect(ring.removeLast() == plain.removeLast()) }
+            case 3: if !plain.isEmpty { same(ring.removeFirst(), plain.removeFirst()) }
+            case 4: if !plain.isEmpty { same(ring.removeLast(), plain.removeLast()) }
             default:
                 guard !plain.isEmpty else { continue }
                 let at = random.below(plain.count)
@@ -228,13 +228,13 @@ struct WindowTests {
                 ring[at] = plain[at]
             }
             if random.chance(percent: 1) {
-                while !plain.isEmpty { #expect(ring.removeFirst() == plain.removeFirst()) }
-                #expect(ring.byteCount <= 256)
+                while !plain.isEmpty { same(ring.removeFirst(), plain.removeFirst()) }
+                same(ring.byteCount <= 256, true)
             }
-            #expect(ring.count == plain.count)
+            same(ring.count, plain.count)
         }
-        for position in plain.indices { #expect(ring[position] == plain[position]) }
+        for position in plain.indices { same(ring[position], plain[position]) }
         ring.removeAll()
-        #expect(ring.isEmpty && ring.byteCount == 0)
+        same(ring.isEmpty && ring.byteCount == 0, true)
     }
 }

@@ -16,6 +16,8 @@ package struct AwaitedDeliveries {
 
     private var places: [Direction] = []
 
+    package init() {}
+
     private mutating func position(of place: Place) -> Int {
         if let known = places.firstIndex(where: { $0.place == place }) { return known }
         places.append(Direction(place: place))

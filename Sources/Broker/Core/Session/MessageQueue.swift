@@ -39,6 +39,15 @@ package struct QueuedMessage: BitwiseCopyable {
     package var retain: Bool
     package var subscriptionIDs: SubscriptionIDs
 
+    package init(
+        record: SharedBlock, qos: QoS, retain: Bool, subscriptionIDs: SubscriptionIDs
+    ) {
+        self.record = record
+        self.qos = qos
+        self.retain = retain
+        self.subscriptionIDs = subscriptionIDs
+    }
+
     package func releaseAll() {
         record.release()
         subscriptionIDs.free()
