@@ -81,6 +81,9 @@ var targets: [Target] = [
             "Simulation", "TestKit",
         ]),
     tests("TestKitTests", ["TestKit"]),
+    tests(
+        "Conformance",
+        ["Base", "MQTT", "KV", "EventLoops", "Policy", "Broker", "WebSocket", "CLinux", "TestKit"]),
     tests("Tidy", []),
     tool("fuzz", path: "Tests/Fuzz", ["Base", "MQTT", "WebSocket", "EventLoops", "TestKit"]),
     tool("perf", path: "Perf", ["Base", "MQTT", "KV", "Policy", "TestKit", "CMallocCount"]),

@@ -23,7 +23,7 @@ struct Coverage: Sendable {
         }
         for file in tests {
             for index in file.lines.indices where file.lines[index].contains("[") {
-                read(file.lines[index], line: index + 1, of: file)
+                read(index, of: file)
             }
         }
     }
@@ -38,10 +38,13 @@ struct Coverage: Sendable {
             .sorted { $0.id < $1.id }
     }
 
-    private mutating func read(_ line: String, line number: Int, of file: SourceFile) {
+    private mutating func read(_ index: Int, of file: SourceFile) {
+        let line = file.lines[index]
         guard !line.drop(while: { $0 == " " }).hasPrefix("//") else { return }
         for tag in Self.tags(in: line) {
-            let place = Place(path: file.path, line: number, title: Self.title(of: line))
+            let place = Place(
+                path: file.path, line: index + 1,
+                title: Self.title(of: Self.string(around: index, of: file.lines)))
             for id in Self.ids(of: tag) { places[id, default: []].append(place) }
         }
     }
@@ -62,6 +65,20 @@ struct Coverage: Sendable {
         guard let first = words.first else { return [] }
         if first.hasPrefix("MQTT-") { return words }
         return words.dropFirst().map { "\(first) \($0)" }
+    }
+
+    /// The line; where it is part of a string of several lines, the whole string on one.
+    private static func string(around index: Int, of lines: [String]) -> String {
+        guard !lines[index].contains("\"") else { return lines[index] }
+        func isFence(_ line: String) -> Bool {
+            line.drop { $0 == " " }.hasPrefix("\"\"\"")
+        }
+        let start = lines[..<index].lastIndex(where: isFence).map { $0 + 1 } ?? index
+        let end = lines[index...].firstIndex(where: isFence) ?? index + 1
+        let parts = lines[start..<end].map { line in
+            line.hasSuffix("\\") ? String(line.dropLast()) : line
+        }
+        return "\"\(parts.joined(separator: " "))\""
     }
 
     private static func title(of line: String) -> String {

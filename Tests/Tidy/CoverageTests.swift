@@ -133,6 +133,21 @@ struct CoverageRuleTests {
         #expect(coverage.unknown(prefix: "refusal ", known: ["refusal C01"]).count == 1)
     }
 
+    @Test("a title over several lines is read as one")
+    func longTitlesAreRead() {
+        let text = """
+            @Test(
+                \"\"\"
+                [MQTT-1.5.4-1] [v3 MQTT-1.5.3-1] \\
+                [MQTT-1.5.4-2] a long \\
+                title
+                \"\"\", arguments: all)
+            """
+        let coverage = Coverage(of: Repository(samples: [("Tests/MQTTTests/B.swift", text)]))
+        #expect(coverage.places["MQTT-1.5.4-1"]?.first?.title == "a long title")
+        #expect(coverage.places["MQTT-1.5.4-2"]?.first?.title == "a long title")
+    }
+
     @Test("the lists of what needs a test are read from where it is declared")
     func requiredIDsAreRead() {
         let page = SourceFile(

@@ -280,7 +280,8 @@ final class WorkerShell: LoopHandler, WorkerPort {
     // MARK: WebSocket
 
     private func stage(of slot: Int32) -> Int32 {
-        Int(slot) < stageOfSlot.count ? stageOfSlot[Int(slot)] : -1
+        // A connection that the worker is just taking over has no slot yet.
+        stageOfSlot.indices.contains(Int(slot)) ? stageOfSlot[Int(slot)] : -1
     }
 
     @inline(__always)

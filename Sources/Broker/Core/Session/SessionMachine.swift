@@ -42,13 +42,16 @@ package struct SessionMachine: ~Copyable {
         case answerRepeat
         /// A QoS 2 repeat whose first copy is still under way: nothing to do.
         case ignoreRepeat
+        /// The identifier belongs to a QoS 2 exchange that is still open [MQTT-2.2.1-3].
+        case identifierInUse
         /// More unacknowledged publishes than CONNACK allowed [MQTT-3.3.4-7].
         case exceedsReceiveMaximum
     }
 
     /// `limit`: the receive maximum that was announced to this client.
     package mutating func receivePublish(packetID: UInt16, qos: QoS, limit: Int) -> PublishVerdict {
-        if qos == .exactlyOnce, inbound.unreleased.contains(packetID) {
+        if inbound.unreleased.contains(packetID) {
+            if qos != .exactlyOnce { return .identifierInUse }
             return inbound.isAnswered(packetID) ? .answerRepeat : .ignoreRepeat
         }
         if version == .v5, inbound.unacknowledgedCount >= limit { return .exceedsReceiveMaximum }

@@ -12,6 +12,8 @@ enum Operation {
     case claim(SessionRef, SessionName)
     case attach(SessionRef)
     case detach
+    /// A session took leave; its client id is free once the inbox knows.
+    case departure(SessionName, OwnerEpoch, connectionToken: UInt64)
     /// A stored session's SUBSCRIBE or UNSUBSCRIBE reached its inbox.
     case storedSubscription(SubscribeTask)
     /// A dist route of one filter of a task holds everywhere, or is gone.

@@ -100,15 +100,18 @@ extension Worker {
         session.pointee.timer = .none
         for slot in session.pointee.filters { dropFilter(slot, session, index) }
         session.pointee.filters = []
-        if session.pointee.flags.contains(.attached) { detach(session) }
-        if session.pointee.flags.contains(.owned) {
+        let isDetaching =
+            session.pointee.flags.contains(.attached) && detach(session, index)
+        if session.pointee.flags.contains(.owned), !isDetaching {
             release(sessionName(session), session.pointee.ownerEpoch)
         }
         giveBackQuotas(session)
         session.pointee.phase = .closing
     }
 
-    private func detach(_ session: UnsafeMutablePointer<Session>) {
+    /// Tells the inbox that the connection has gone. Until it knows, the client id is not free: the
+    /// next connection would find the session, and the will, as if nothing had been said.
+    private func detach(_ session: UnsafeMutablePointer<Session>, _ index: Int32) -> Bool {
         let name = sessionName(session)
         let stored = session.pointee.rare?.stored
         if let stored, !stored.acknowledgements.isEmpty {
@@ -127,9 +130,14 @@ extension Worker {
             session: name, ownerEpoch: session.pointee.ownerEpoch,
             reason: detachReason(session), expirySeconds: session.pointee.rare?.expiryOverride,
             sentThrough: stored?.sentThrough ?? 0)
-        propose(.inbox, InboxKeys.sessionPrefix(name), .detach) {
+        let token = connectionToken(session, index)
+        let departure = Operation.departure(
+            name, session.pointee.ownerEpoch, connectionToken: token)
+        let isAccepted = propose(.inbox, InboxKeys.sessionPrefix(name), departure) {
             InboxCommand.detach(command).encode(into: &$0)
         }
+        if isAccepted { departing.insert(token) }
+        return isAccepted
     }
 
     private func detachReason(_ session: UnsafeMutablePointer<Session>) -> DetachReason {
@@ -161,6 +169,7 @@ extension Worker {
         }
         let ref = sessionRef(ofToken: message.connectionToken)
         guard let session = find(ref), session.pointee.ownerEpoch == message.ownerEpoch else {
+            if departing.contains(message.connectionToken) { return }
             // Gone already: say so, in case the first release was lost.
             release(message.session, message.ownerEpoch)
             return

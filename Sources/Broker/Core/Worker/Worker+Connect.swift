@@ -249,7 +249,12 @@ extension Worker {
                 .channel(.identifierRejected),
                 reason: "the client identifier belongs to another user")
             return
-        case .superseded, .repeated, .malformed, .staleOwner, .noSession, .quotaExceeded,
+        case .repeated:
+            // An earlier sending of the same question: it waits for the present owner to leave, and
+            // its answer came here instead of the later one's.
+            claim(session, index)
+            return
+        case .superseded, .malformed, .staleOwner, .noSession, .quotaExceeded,
             .notLeader, .duplicate:
             refuseConnect(
                 session, index, .serverBusy,

@@ -91,6 +91,9 @@ extension Worker {
             }
         case .retain(let task): retainDone(task, completion.status, result)
         case .retainedMatch(let task): retainedPage(task, completion, result)
+        case .departure(let name, let epoch, let token):
+            departing.remove(token)
+            release(name, epoch)
         case .detach, .routeRemoval, .intentsCompleted, .outboxDone, .pubrel, .group: break
         }
     }

@@ -36,9 +36,11 @@ extension Worker {
         let task = SubscribeTask(
             session: ref(session, index), packetID: packet.packetID, isSubscribe: true,
             subscriptionID: packet.subscriptionID)
+        let isInUse = usesOpenIdentifier(packet.packetID, session)
         var position = 0
         while let entry = packet.next(bytes, &position) {
-            let code = judge(entry, bytes, settings, session)
+            let code =
+                isInUse ? .packetIdentifierInUse : judge(entry, bytes, settings, session)
             task.entries.append(
                 SubscribeTask.Entry(
                     filter: bytes.array(entry.filter), options: entry.options, code: code))
@@ -49,6 +51,15 @@ extension Worker {
         } else {
             subscribeTransient(task, session, index)
         }
+    }
+
+    /// Whether a request bears the identifier of an open QoS 2 exchange [MQTT-2.2.1-3]; 3.x has no
+    /// word for it.
+    private func usesOpenIdentifier(
+        _ packetID: UInt16, _ session: UnsafeMutablePointer<Session>
+    ) -> Bool {
+        session.pointee.machine.version == .v5
+            && session.pointee.machine.inbound.unreleased.contains(packetID)
     }
 
     /// The SUBACK code of one filter, as far as it can be said before anything is done.
@@ -92,12 +103,14 @@ extension Worker {
         }
         let task = SubscribeTask(
             session: ref(session, index), packetID: packet.packetID, isSubscribe: false)
+        let isInUse = usesOpenIdentifier(packet.packetID, session)
         var position = 0
         while let filter = packet.next(bytes, &position) {
+            let code: ReasonCode = isFilter(bytes, filter) ? .success : .topicFilterInvalid
             task.entries.append(
                 SubscribeTask.Entry(
                     filter: bytes.array(filter), options: SubscriptionOptions(rawValue: 0),
-                    code: isFilter(bytes, filter) ? .success : .topicFilterInvalid))
+                    code: isInUse ? .packetIdentifierInUse : code))
         }
         setBusy(session)
         if session.pointee.machine.isStored {

@@ -46,6 +46,9 @@ package final class Worker<Port: WorkerPort> {
     var merging = MergeTable()
     /// To be disconnected at the end of the turn.
     var slowConsumers: [SessionRef] = []
+    /// Connections that are gone and whose inbox does not know it yet, by token; at most the
+    /// operations that wait.
+    var departing: Set<UInt64> = []
     var scratch = ByteWriter(capacity: 4096)
     /// Forwarded properties that did not stand together in their packet.
     var gathered = ByteWriter(capacity: 256)
