@@ -158,7 +158,8 @@ extension NodeOptions {
                     startKey: descriptor.bounds.start, workers: places, seed: seed))
         case .inbox:
             InboxMachine(options: InboxMachine.Options(home: place, hashSeed: seed))
-        case .retain, .system: nil
+        case .retain: RetainMachine()
+        case .system: nil
         }
     }
 }

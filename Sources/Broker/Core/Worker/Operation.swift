@@ -2,6 +2,7 @@ import Base
 import Dist
 import Inbox
 import MQTT
+import Policy
 
 /// Something this worker has asked of a range and waits for: what to do with the answer.
 ///
@@ -117,15 +118,20 @@ final class RetainTask {
     let origin: PublishOrigin
     let session: SessionRef?
     let topicHash: UInt64
+    let tenant: TenantSlot
+
     init(
-        record: SharedBlock, origin: PublishOrigin, session: SessionRef?, topicHash: UInt64
+        record: SharedBlock, origin: PublishOrigin, session: SessionRef?, topicHash: UInt64,
+        tenant: TenantSlot
     ) {
         record.retain()
         self.record = record
         self.origin = origin
         self.session = session
         self.topicHash = topicHash
+        self.tenant = tenant
     }
+
     deinit { record.release() }
 }
 
@@ -133,15 +139,48 @@ final class RetainTask {
 final class ReplayTask {
     let session: SessionRef
     let filter: [UInt8]
-    let options: SubscriptionOptions
+    let maximumQoS: QoS
     let subscriptionID: UInt32
+    let isWildcard: Bool
+    /// Finds the range that is asked: of the topic, or the first key of the range whose turn it is.
+    var key: [UInt8] = []
+    /// Where the range goes on; empty at its beginning.
+    var cursor: [UInt8] = []
+    /// Messages that the tenant's limit leaves.
+    var left: Int
+    var sent = 0
+    /// The filter was unsubscribed, or subscribed to again: nothing more of this one is sent.
+    var isCancelled = false
+
     init(
-        session: SessionRef, filter: [UInt8], options: SubscriptionOptions, subscriptionID: UInt32
+        session: SessionRef, filter: [UInt8], maximumQoS: QoS, subscriptionID: UInt32, left: Int
     ) {
         self.session = session
         self.filter = filter
-        self.options = options
+        self.maximumQoS = maximumQoS
         self.subscriptionID = subscriptionID
+        self.left = left
+        isWildcard = filter.contains(0x2B) || filter.contains(0x23)
+    }
+}
+
+/// How a publish ended.
+enum PublishOutcome {
+    case success
+    case noMatchingSubscribers
+    /// Nothing was done with it.
+    case refused(ReasonCode)
+    /// It was proposed and nobody can say what became of it: no acknowledgement may follow.
+    case unknown
+
+    /// What is said in an acknowledgement; `unknown` has none.
+    var reasonCode: ReasonCode {
+        switch self {
+        case .success: .success
+        case .noMatchingSubscribers: .noMatchingSubscribers
+        case .refused(let code): code
+        case .unknown: .unspecifiedError
+        }
     }
 }
 
@@ -150,8 +189,8 @@ struct PublishTracker {
     var origin: PublishOrigin
     /// Groups that are still to answer.
     var remaining: UInt32
-    /// Success, unless a group refused.
-    var reasonCode: ReasonCode
+    /// Success, unless a group failed.
+    var outcome: PublishOutcome
     var generation: UInt32
 }
 

@@ -51,6 +51,25 @@ extension Worker {
         resumeInputIfHeld(session, index)
     }
 
+    /// The outcome of a publish. 3.x has no word for a failure, and nobody has one for an outcome
+    /// that is not known: the connection ends without the acknowledgement, so that the client
+    /// publishes again.
+    func finishPublish(
+        _ serial: UInt32, _ outcome: PublishOutcome, _ session: UnsafeMutablePointer<Session>,
+        _ index: Int32
+    ) {
+        if case .unknown = outcome {
+            metrics.outcomesUnknown &+= 1
+            disconnect(
+                session, index, .serverBusy,
+                .disconnect(.serverBusy(reason: "the outcome of a publish is not known")))
+        } else if outcome.reasonCode.isFailure, session.pointee.machine.version != .v5 {
+            end(session, index, .disconnect(.serverBusy(reason: "\(outcome.reasonCode)")))
+        } else {
+            completePublish(serial, outcome.reasonCode, session, index)
+        }
+    }
+
     /// A publish of this session has its outcome: sends every acknowledgement whose turn it is.
     func completePublish(
         _ serial: UInt32, _ reasonCode: ReasonCode, _ session: UnsafeMutablePointer<Session>,
@@ -76,6 +95,7 @@ extension Worker {
 
     /// Sends what waits in a transient session's queue, as far as window and socket allow.
     func sendQueued(_ session: UnsafeMutablePointer<Session>, _ index: Int32) {
+        defer { resumeReplays(session) }
         while !session.pointee.machine.queue.isEmpty {
             guard !session.pointee.flags.contains(.outputFull) else { return }
             let first = session.pointee.machine.queue.first

@@ -231,7 +231,7 @@ extension Worker {
         let accepted = propose(.inbox, batch.key, .insert(task)) {
             $0.append(batch.encoder.bytes)
         }
-        if !accepted { insertFailed(task) }
+        if !accepted { insertFailed(task, .refused(.implementationSpecificError)) }
     }
 
     /// QoS 0: to the leader without the log; pushed if the session is online, or dropped there.
@@ -248,15 +248,19 @@ extension Worker {
         return nil
     }
 
-    private func insertFailed(_ task: InsertTask) {
+    private func insertFailed(_ task: InsertTask, _ outcome: PublishOutcome) {
         metrics.insertsRefused &+= 1
-        if let tracker = task.tracker { groupFailed(tracker, .implementationSpecificError) }
+        if let tracker = task.tracker { groupFailed(tracker, outcome) }
     }
 
     /// A range has taken its receivers: stale routes go, drops are counted.
-    func insertDone(_ task: InsertTask, _ result: InsertResult?) {
+    func insertDone(
+        _ task: InsertTask, _ status: CompletionStatus, _ result: InsertResult?
+    ) {
         guard let result, result.outcomes.count == task.receivers.count else {
-            insertFailed(task)
+            insertFailed(
+                task,
+                status == .unavailable ? .refused(.implementationSpecificError) : .unknown)
             return
         }
         var isRejected = false
@@ -273,7 +277,11 @@ extension Worker {
         }
         for dropped in result.droppedOldest { countStored(.overflow, task, Int(dropped.count)) }
         guard let tracker = task.tracker else { return }
-        if isRejected { groupFailed(tracker, .quotaExceeded) } else { groupDone(tracker) }
+        if isRejected {
+            groupFailed(tracker, .refused(.quotaExceeded))
+        } else {
+            groupDone(tracker)
+        }
     }
 
     /// The session has gone, or begun a new life: this route leads nowhere.
@@ -306,7 +314,7 @@ extension Worker {
         nextTracker = nextTracker == .max ? 1 : nextTracker + 1
         let index = trackers.insert(
             PublishTracker(
-                origin: groups.origin, remaining: 1, reasonCode: .success, generation: generation))
+                origin: groups.origin, remaining: 1, outcome: .success, generation: generation))
         let tracker = TrackerRef(index: index, generation: generation)
         groups.tracker = tracker
         return tracker
@@ -320,12 +328,12 @@ extension Worker {
         cell.pointee.remaining -= 1
         guard cell.pointee.remaining == 0 else { return }
         let done = trackers.remove(tracker.index)
-        finish(done.origin, done.reasonCode)
+        finish(done.origin, done.outcome)
     }
 
-    /// A group did not take the message: no acknowledgement of success may follow.
-    func groupFailed(_ tracker: TrackerRef, _ reasonCode: ReasonCode) {
-        trackers[pointer: tracker.index].pointee.reasonCode = reasonCode
+    /// A group could not take the message for good: no acknowledgement of success may follow.
+    func groupFailed(_ tracker: TrackerRef, _ outcome: PublishOutcome) {
+        trackers[pointer: tracker.index].pointee.outcome = outcome
         groupDone(tracker)
     }
 }

@@ -252,10 +252,7 @@ extension Worker {
             packetID: packet.packetID, qos: packet.qos, limit: limit)
         switch verdict {
         case .publish(let serial, let isLast):
-            if isLast {
-                session.pointee.flags.insert(.inputPaused)
-                setBusy(session)
-            }
+            if isLast { holdInput(session) }
             return serial
         case .answerRepeat:
             sendAcknowledgement(
@@ -310,17 +307,15 @@ extension Worker {
     }
 
     /// The outcome of a publish, to whoever waits for it.
-    func finish(_ origin: PublishOrigin, _ reasonCode: ReasonCode) {
+    func finish(_ origin: PublishOrigin, _ outcome: PublishOutcome) {
         switch origin {
         case .none: break
         case .session(let ref, let serial):
             withSession(ref) { session, index in
-                completePublish(serial, reasonCode, session, index)
+                finishPublish(serial, outcome, session, index)
             }
-        case .outbox(let task):
-            // Not done: it stays in the outbox, and its leader asks again.
-            if !reasonCode.isFailure { outboxFinished(task) }
-        case .request(let token): finishedRequests.append((token, reasonCode))
+        case .outbox(let task): outboxFinished(task)
+        case .request(let token): finishedRequests.append((token, outcome.reasonCode))
         }
     }
 }

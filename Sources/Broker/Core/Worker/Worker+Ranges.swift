@@ -78,7 +78,9 @@ extension Worker {
         case .intentRoute(let task): intentRouteDone(task, isDone: isDone)
         case .match(let id, let attempt, let part):
             matchAnswered(id, attempt: attempt, part: part, completion, result)
-        case .insert(let task): insertDone(task, isDone ? InsertResult.decode(result.array) : nil)
+        case .insert(let task): 
+            insertDone(
+                task, completion.status, isDone ? InsertResult.decode(result.array) : nil)
         case .acknowledge(let ref, let received):
             withSession(ref) { session, index in
                 acknowledged(

@@ -2,8 +2,12 @@ import Base
 import KV
 import MQTT
 import Policy
+import Retain
 
-/// Retained messages: committed before they are matched, replayed to new subscriptions by page.
+/// Retained messages on their way in: committed in their range first, matched afterwards, so that
+/// whoever subscribes sees the last one by replay or live.
+///
+/// Later publishes of a connection on a topic wait behind its retained one; other topics go on.
 extension Worker {
     /// A publish of this connection on the topic is being retained: this one waits behind it.
     func mustWaitForRetain(
@@ -13,19 +17,153 @@ extension Worker {
         return rare.retaining.contains(hash.hash(message.topicName))
     }
 
+    /// Retains a message, or queues it behind the topic's retained one.
     func retain(
         _ message: inout Message, _ origin: PublishOrigin,
         _ session: UnsafeMutablePointer<Session>?, _ index: Int32
     ) {
+        let topicHash = hash.hash(message.topicName)
+        guard let session else {
+            commitRetained(&message, origin, nil, topicHash)
+            return
+        }
+        let rare = rareState(session)
+        if rare.retaining.contains(topicHash) {
+            let record = message.record()
+            record.retain()
+            rare.behindRetained.append(
+                RetainWaiter(
+                    topicHash: topicHash,
+                    parked: ParkedPublish(
+                        record: record, origin: origin, tenant: message.tenant)))
+            if rare.behindRetained.count >= WorkerLimits.retainingMax { holdInput(session) }
+            return
+        }
+        rare.retaining.append(topicHash)
+        commitRetained(&message, origin, ref(session, index), topicHash)
+    }
+
+    private func commitRetained(
+        _ message: inout Message, _ origin: PublishOrigin, _ session: SessionRef?,
+        _ topicHash: UInt64
+    ) {
+        let tenant = tenantBytes(message.tenant)
+        let topic = [UInt8](message.topicName)
+        let record = message.record()
+        let settings = tenants[message.tenant].pointee.settings
+        let expiry = message.remainingSeconds(wallTime)
+        var command = RetainCommandEncoder()
+        if message.payload.isEmpty {
+            command.clear(tenant: tenant, topic: topic)
+        } else {
+            command.set(
+                tenant: tenant, topic: topic, record: RawSpan(_unsafeBytes: record.bytes),
+                expirySeconds: expiry ?? RetainCommandEncoder.never,
+                topicsMax: share(of: settings.totalRetainTopics),
+                bytesMax: UInt64(share(of: settings.totalRetainMessageSpaceBytes)))
+        }
+        let task = RetainTask(
+            record: record, origin: origin, session: session, topicHash: topicHash,
+            tenant: message.tenant)
+        let key = RetainKeys.routingKey(tenant: tenant, topic: topic)
+        let accepted = propose(.retain, key, .retain(task)) { $0.append(command.writer.bytes) }
+        if !accepted { retainRefused(task, .storeError) }
+    }
+
+    /// A tenant's quota, dealt out to the ranges: each counts its own part.
+    private func share(of quota: Int) -> UInt32 {
+        if quota == 0 { return .max }
+        let ranges = max(client.map[.retain].count, 1)
+        return UInt32(clamping: max(1, (quota + ranges - 1) / ranges))
+    }
+
+    func retainDone(_ task: RetainTask, _ status: CompletionStatus, _ result: RawSpan) {
+        switch status {
+        case .unknown:
+            finish(task.origin, .unknown)
+            advanceRetained(task)
+        case .unavailable: retainRefused(task, .storeError)
+        case .done:
+            let code = RetainResultDecoder.results(result)?.first?.code ?? .malformed
+            if code.isDone {
+                metrics.retainedSet &+= 1
+                reportRetained(task, code)
+                routeRecord(task.record, task.tenant, task.origin)
+                advanceRetained(task)
+            } else {
+                retainRefused(task, .retainRefused)
+            }
+        }
+    }
+
+    /// Over quota: a QoS 0 message is delivered all the same, and not retained; a publisher that
+    /// waits for an answer is told, and nothing has happened.
+    private func retainRefused(_ task: RetainTask, _ reason: DropReason) {
+        let message = Message(record: task.record.bytes, tenant: task.tenant, block: task.record)
+        let topic = message.topicText
+        events.drop(reason, kind: .msgRetainedError, task.tenant) {
+            record(task.tenant, [UInt8](message.publisher)) {
+                .retain(.msgRetainedError(topic: topic, isWill: false, reason: reason.name))
+            }
+        }
+        if case .none = task.origin {
+            routeRecord(task.record, task.tenant, task.origin)
+        } else if reason == .retainRefused {
+            finish(task.origin, .refused(.quotaExceeded))
+        } else {
+            finish(task.origin, .refused(.implementationSpecificError))
+        }
+        advanceRetained(task)
+    }
+
+    private func reportRetained(_ task: RetainTask, _ code: RetainCode) {
+        let message = Message(record: task.record.bytes, tenant: task.tenant, block: task.record)
+        let topic = message.topicText
+        let qos = Int(message.qos.rawValue)
+        let size = message.payload.count
+        let isCleared = code == .cleared || code == .absent
+        events.report(isCleared ? .retainMsgCleared : .msgRetained, task.tenant) {
+            record(task.tenant, [UInt8](message.publisher)) {
+                isCleared
+                    ? .retain(.retainMsgCleared(topic: topic, isWill: false))
+                    : .retain(.msgRetained(topic: topic, isWill: false, qos: qos, size: size))
+            }
+        }
+    }
+
+    private func routeRecord(_ block: SharedBlock, _ tenant: TenantSlot, _ origin: PublishOrigin) {
+        var message = Message(record: block.bytes, tenant: tenant, block: block)
         route(&message, origin)
     }
 
-    func retainDone(_ task: RetainTask, _ status: CompletionStatus, _ result: RawSpan) {}
+    /// The topic's retained message is committed: what waited behind it goes on, up to the next
+    /// retained one.
+    private func advanceRetained(_ task: RetainTask) {
+        guard let ref = task.session, let session = find(ref), let rare = session.pointee.rare
+        else { return }
+        rare.retaining.removeAll { $0 == task.topicHash }
+        while let position = rare.behindRetained.firstIndex(where: {
+            $0.topicHash == task.topicHash
+        }) {
+            let waiter = rare.behindRetained.remove(at: position)
+            var message = Message(
+                record: waiter.parked.record.bytes, tenant: waiter.parked.tenant,
+                block: waiter.parked.record)
+            let isRetained = message.retain
+            if isRetained {
+                retain(&message, waiter.parked.origin, session, ref.index)
+            } else {
+                route(&message, waiter.parked.origin)
+            }
+            waiter.parked.record.release()
+            if isRetained { break }
+        }
+        if rare.behindRetained.isEmpty { resumeInputIfHeld(session, ref.index) }
+    }
+}
 
-    func startReplay(
-        _ entry: SubscribeTask.Entry, _ subscriptionID: UInt32,
-        _ session: UnsafeMutablePointer<Session>, _ index: Int32
-    ) {}
-
-    func retainedPage(_ task: ReplayTask, _ completion: Completion, _ result: RawSpan) {}
+/// A publish that waits for the retained one before it on its topic.
+struct RetainWaiter {
+    var topicHash: UInt64
+    var parked: ParkedPublish
 }

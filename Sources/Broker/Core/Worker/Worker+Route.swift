@@ -63,7 +63,7 @@ extension Worker {
         events.drop(reason, kind: .distError, tenant) {
             record(tenant, []) { .dist(.distError(topic: topic, messages: 1, code: reason.name)) }
         }
-        finish(origin, .implementationSpecificError)
+        finish(origin, .refused(.implementationSpecificError))
     }
 
     // MARK: Questions

@@ -192,6 +192,10 @@ extension Worker {
     ) {
         guard let stored = session.pointee.rare?.stored else { return }
         stored.messagesFinished += 1
+        if stored.replayDebt > 0 {
+            stored.replayDebt -= 1
+            resumeReplays(session)
+        }
         stored.bytesFinished += UInt64(size)
         guard sequence != 0 else { return }
         stored.acknowledgements.append(
@@ -411,6 +415,8 @@ final class StoredState {
     var openSizes: [UInt64: Int] = [:]
     /// Acknowledgements of this turn.
     var acknowledgements: [AcknowledgeCommand.Entry] = []
+    /// Replayed retained messages that the client has not acknowledged, about.
+    var replayDebt = 0
     /// In the worker's list of sessions with acknowledgements.
     var isMarked = false
 

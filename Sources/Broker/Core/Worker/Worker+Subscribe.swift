@@ -46,6 +46,7 @@ extension Worker {
                     filter: bytes.array(entry.filter), options: entry.options, code: code))
         }
         setBusy(session)
+        for entry in task.entries { cancelReplays(of: entry.filter, session) }
         if session.pointee.machine.isStored {
             subscribeStored(task, session, index)
         } else {
@@ -113,6 +114,7 @@ extension Worker {
                     code: isInUse ? .packetIdentifierInUse : code))
         }
         setBusy(session)
+        for entry in task.entries { cancelReplays(of: entry.filter, session) }
         if session.pointee.machine.isStored {
             unsubscribeStored(task, session, index)
         } else {

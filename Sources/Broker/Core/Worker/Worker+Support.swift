@@ -13,6 +13,12 @@ extension Worker {
         port.pauseInput(session.pointee.connection)
     }
 
+    /// Stops reading a connection until one of its own unfinished publishes has ended.
+    func holdInput(_ session: UnsafeMutablePointer<Session>) {
+        session.pointee.flags.insert(.inputPaused)
+        setBusy(session)
+    }
+
     func clearBusy(_ session: UnsafeMutablePointer<Session>) {
         guard session.pointee.flags.contains(.busy) else { return }
         session.pointee.flags.remove(.busy)

@@ -1,0 +1,178 @@
+import Base
+import Inbox
+import KV
+import MQTT
+import Policy
+import Retain
+
+/// Retained messages for a new subscription: range by range and page by page, as fast as the client
+/// takes them. Nothing is cut off; a client that is slow is simply asked for later.
+extension Worker {
+    func startReplay(
+        _ entry: SubscribeTask.Entry, _ subscriptionID: UInt32,
+        _ session: UnsafeMutablePointer<Session>, _ index: Int32
+    ) {
+        let settings = tenants[session.pointee.tenant].pointee.settings
+        guard settings.retainEnabled, SharedName(entry.filter) == nil else { return }
+        switch entry.options.retainHandling {
+        case .send: break
+        case .sendIfNew: if !entry.isNew { return }
+        case .doNotSend: return
+        }
+        let task = ReplayTask(
+            session: ref(session, index), filter: entry.filter,
+            maximumQoS: QoS(rawValue: entry.code.rawValue & 3) ?? .atMostOnce,
+            subscriptionID: subscriptionID, left: settings.retainedMatchesMax)
+        if !task.isWildcard {
+            task.key = RetainKeys.routingKey(
+                tenant: tenantBytes(session.pointee.tenant), topic: entry.filter)
+        }
+        rareState(session).activeReplays.append(task)
+        askRetained(task, session)
+    }
+
+    /// The subscription has ended or begun anew.
+    func cancelReplays(of filter: [UInt8], _ session: UnsafeMutablePointer<Session>) {
+        guard let rare = session.pointee.rare, !rare.activeReplays.isEmpty else { return }
+        for task in rare.activeReplays where task.filter == filter { task.isCancelled = true }
+        rare.activeReplays.removeAll(where: \.isCancelled)
+        rare.replays.removeAll(where: \.isCancelled)
+    }
+
+    /// Asks for the next page, or waits until the client has taken what it has.
+    private func askRetained(_ task: ReplayTask, _ session: UnsafeMutablePointer<Session>) {
+        let room = replayRoom(session)
+        guard room > 0 else {
+            rareState(session).replays.append(task)
+            return
+        }
+        let tenant = tenantBytes(session.pointee.tenant)
+        var question = ByteWriter(capacity: 64)
+        RetainQuestion.writeMatch(
+            tenant: tenant, filter: task.filter, cursor: task.cursor,
+            messagesMax: UInt32(min(room, task.left, WorkerLimits.retainedPageMessages)),
+            bytesMax: UInt32(WorkerLimits.retainedPageBytes), into: &question)
+        if !ask(.retain, task.key, .retainedMatch(task), question.array) {
+            replayFailed(task, session)
+        }
+    }
+
+    /// Messages that may be sent or queued now without a bound being touched.
+    private func replayRoom(_ session: UnsafeMutablePointer<Session>) -> Int {
+        let most = tenants[session.pointee.tenant].pointee.settings.sessionQueueMessagesMax / 2
+        if session.pointee.flags.contains(.outputFull) { return 0 }
+        let waiting =
+            session.pointee.rare?.stored?.replayDebt ?? session.pointee.machine.queue.count
+        return max(most, 1) - waiting
+    }
+
+    /// The client has taken something: pages that waited for that are asked for.
+    func resumeReplays(_ session: UnsafeMutablePointer<Session>) {
+        guard let rare = session.pointee.rare, !rare.replays.isEmpty, replayRoom(session) > 0
+        else { return }
+        let waiting = rare.replays
+        rare.replays = []
+        for task in waiting { askRetained(task, session) }
+    }
+
+    func retainedPage(_ task: ReplayTask, _ completion: Completion, _ result: RawSpan) {
+        guard !task.isCancelled, let session = find(task.session),
+            session.pointee.phase == .live
+        else { return }
+        guard completion.status == .done, let answer = RetainAnswer(result) else {
+            replayFailed(task, session)
+            return
+        }
+        if answer.isBusy {
+            askRetained(task, session)
+            return
+        }
+        for item in answer.items {
+            replay(result, item, task, session)
+            guard session.pointee.phase == .live else { return }
+        }
+        task.left -= answer.items.count
+        task.sent += answer.items.count
+        if answer.hasMore, task.left > 0 {
+            task.cursor = answer.cursor
+            askRetained(task, session)
+        } else if task.left > 0, let next = nextRange(task) {
+            task.cursor = []
+            task.key = next
+            askRetained(task, session)
+        } else {
+            session.pointee.rare?.activeReplays.removeAll { $0 === task }
+            report(.retainMsgMatched, session) {
+                .retain(
+                    .retainMsgMatched(
+                        filter: String(decoding: task.filter, as: UTF8.self),
+                        qos: Int(task.maximumQoS.rawValue), count: task.sent))
+            }
+        }
+    }
+
+    /// A filter with wildcards is asked of every range in turn.
+    private func nextRange(_ task: ReplayTask) -> [UInt8]? {
+        guard task.isWildcard else { return nil }
+        return client.map.descriptor(.retain, at: task.key)?.bounds.end
+    }
+
+    private func replayFailed(_ task: ReplayTask, _ session: UnsafeMutablePointer<Session>) {
+        session.pointee.rare?.activeReplays.removeAll { $0 === task }
+        report(.matchRetainError, session) {
+            .retain(
+                .matchRetainError(
+                    filter: String(decoding: task.filter, as: UTF8.self),
+                    reason: DropReason.storeError.name))
+        }
+        events.metrics.count(.storeError, session.pointee.tenant)
+    }
+
+    private func replay(
+        _ page: RawSpan, _ item: RetainAnswer.Item, _ task: ReplayTask,
+        _ session: UnsafeMutablePointer<Session>
+    ) {
+        page.withUnsafeBytes { bytes in
+            let record = UnsafeRawBufferPointer(rebasing: bytes[item.record.range])
+            var message = Message(record: record, tenant: session.pointee.tenant)
+            let delivery = Delivery(
+                qos: min(message.qos, task.maximumQoS), retain: true,
+                subscriptionIDs: SubscriptionIDs(one: task.subscriptionID))
+            if delivery.qos != .atMostOnce, let stored = session.pointee.rare?.stored,
+                session.pointee.machine.isStored
+            {
+                storeReplayed(&message, delivery, task, stored, session)
+            } else {
+                deliver(&message, delivery, to: task.session.index)
+            }
+        }
+    }
+
+    /// Into the session's own queue, so that it survives the connection.
+    private func storeReplayed(
+        _ message: inout Message, _ delivery: Delivery, _ task: ReplayTask,
+        _ stored: StoredState, _ session: UnsafeMutablePointer<Session>
+    ) {
+        stored.replayDebt += 1
+        let options = DeliveryOptions(qos: delivery.qos.rawValue, retain: true)
+        session.pointee.clientID.withUnsafeBytes { clientID in
+            var batches = InsertBatches(
+                tenant: tenantBytes(session.pointee.tenant), source: nil)
+            let receiver = StoredReceiver(
+                clientID: clientID, incarnation: stored.incarnation, maximumQoS: delivery.qos,
+                retainAsPublished: true,
+                subscriptionIDs: task.subscriptionID == 0 ? [] : [task.subscriptionID])
+            let record = message.record()
+            _ = batches.add(
+                receiver, options, record: record.bytes,
+                expiry: message.remainingSeconds(wallTime), map: client.map)
+            for batch in batches.batches {
+                batch.encoder.finish()
+                let insert = InsertTask(
+                    tracker: nil, tenant: tenantBytes(session.pointee.tenant))
+                insert.receivers = batch.receivers
+                propose(.inbox, batch.key, .insert(insert)) { $0.append(batch.encoder.bytes) }
+            }
+        }
+    }
+}
