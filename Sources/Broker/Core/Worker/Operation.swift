@@ -82,6 +82,8 @@ final class SubscribeTask {
     var entries: [Entry] = []
     /// Answers to come.
     var waiting = 0
+    /// Replays of retained messages that hold the connection back.
+    var replaying = 0
     var incarnation: UInt64 = 0
 
     init(session: SessionRef, packetID: UInt16, isSubscribe: Bool, subscriptionID: UInt32 = 0) {
@@ -149,6 +151,8 @@ final class ReplayTask {
     /// Messages that the tenant's limit leaves.
     var left: Int
     var sent = 0
+    /// Its SUBSCRIBE, as long as the connection is held back for it.
+    var holder: SubscribeTask?
     /// The filter was unsubscribed, or subscribed to again: nothing more of this one is sent.
     var isCancelled = false
 

@@ -9,7 +9,7 @@ import Retain
 /// takes them. Nothing is cut off; a client that is slow is simply asked for later.
 extension Worker {
     func startReplay(
-        _ entry: SubscribeTask.Entry, _ subscriptionID: UInt32,
+        _ entry: SubscribeTask.Entry, _ holder: SubscribeTask,
         _ session: UnsafeMutablePointer<Session>, _ index: Int32
     ) {
         let settings = tenants[session.pointee.tenant].pointee.settings
@@ -22,11 +22,13 @@ extension Worker {
         let task = ReplayTask(
             session: ref(session, index), filter: entry.filter,
             maximumQoS: QoS(rawValue: entry.code.rawValue & 3) ?? .atMostOnce,
-            subscriptionID: subscriptionID, left: settings.retainedMatchesMax)
+            subscriptionID: holder.subscriptionID, left: settings.retainedMatchesMax)
         if !task.isWildcard {
             task.key = RetainKeys.routingKey(
                 tenant: tenantBytes(session.pointee.tenant), topic: entry.filter)
         }
+        task.holder = holder
+        holder.replaying += 1
         rareState(session).activeReplays.append(task)
         askRetained(task, session)
     }
@@ -39,11 +41,24 @@ extension Worker {
         rare.replays.removeAll(where: \.isCancelled)
     }
 
+    /// A replay has ended, or waits for the client: it does not hold the connection back any more.
+    private func settle(_ task: ReplayTask, _ session: UnsafeMutablePointer<Session>) {
+        guard let holder = task.holder else { return }
+        task.holder = nil
+        replaySettled(holder, session)
+    }
+
+    func replaySettled(_ holder: SubscribeTask, _ session: UnsafeMutablePointer<Session>) {
+        holder.replaying -= 1
+        if holder.replaying == 0 { clearBusy(session) }
+    }
+
     /// Asks for the next page, or waits until the client has taken what it has.
     private func askRetained(_ task: ReplayTask, _ session: UnsafeMutablePointer<Session>) {
         let room = replayRoom(session)
         guard room > 0 else {
             rareState(session).replays.append(task)
+            settle(task, session)
             return
         }
         let tenant = tenantBytes(session.pointee.tenant)
@@ -102,6 +117,7 @@ extension Worker {
             askRetained(task, session)
         } else {
             session.pointee.rare?.activeReplays.removeAll { $0 === task }
+            settle(task, session)
             report(.retainMsgMatched, session) {
                 .retain(
                     .retainMsgMatched(
@@ -119,6 +135,7 @@ extension Worker {
 
     private func replayFailed(_ task: ReplayTask, _ session: UnsafeMutablePointer<Session>) {
         session.pointee.rare?.activeReplays.removeAll { $0 === task }
+        settle(task, session)
         report(.matchRetainError, session) {
             .retain(
                 .matchRetainError(

@@ -420,12 +420,15 @@ extension Worker {
             return
         }
         reportAnswer(task, session)
+        // The retained messages follow their SUBACK before anything else is read, as far as the
+        // client takes them at once.
+        task.replaying = 1
         if task.isSubscribe {
             for entry in task.entries where !entry.code.isFailure {
-                startReplay(entry, task.subscriptionID, session, index)
+                startReplay(entry, task, session, index)
             }
         }
-        clearBusy(session)
+        replaySettled(task, session)
     }
 
     private func reportAnswer(
