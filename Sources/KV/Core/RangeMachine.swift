@@ -72,6 +72,8 @@ extension RangeMachine {
 package struct ApplyPosition: Sendable {
     /// Index of the entry; rises by at least one with every entry.
     package var index: UInt64
+    /// Place of the command in its entry, from 0: with the index, what tells commands apart.
+    package var ordinal: UInt32 = 0
     /// The range's time: the largest leader's time seen in the log. Never goes back.
     package var time: WallTime
     /// Term of the leader that proposed it; owner epochs start above `term << 32`.

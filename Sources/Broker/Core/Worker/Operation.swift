@@ -55,6 +55,8 @@ enum PublishOrigin {
 final class OutboxTask {
     let publisher: SessionName
     let source: OutboxSource
+    /// The message, for trying again.
+    var ready: OutboxReadyMessage?
     init(publisher: SessionName, source: OutboxSource) {
         self.publisher = publisher
         self.source = source
@@ -108,6 +110,8 @@ final class InsertTask {
     let tenant: [UInt8]
     /// Receivers in the order of the command, to remove stale routes.
     var receivers: [(clientID: [UInt8], incarnation: UInt64)] = []
+    /// The replay of retained messages that it is part of.
+    var replay: ReplayTask?
     init(tracker: TrackerRef?, tenant: [UInt8]) {
         self.tracker = tracker
         self.tenant = tenant
@@ -118,18 +122,18 @@ final class InsertTask {
 final class RetainTask {
     let record: SharedBlock
     let origin: PublishOrigin
-    let session: SessionRef?
+    let lane: RetainLaneKey
     let topicHash: UInt64
     let tenant: TenantSlot
 
     init(
-        record: SharedBlock, origin: PublishOrigin, session: SessionRef?, topicHash: UInt64,
+        record: SharedBlock, origin: PublishOrigin, lane: RetainLaneKey, topicHash: UInt64,
         tenant: TenantSlot
     ) {
         record.retain()
         self.record = record
         self.origin = origin
-        self.session = session
+        self.lane = lane
         self.topicHash = topicHash
         self.tenant = tenant
     }
@@ -151,6 +155,9 @@ final class ReplayTask {
     /// Messages that the tenant's limit leaves.
     var left: Int
     var sent = 0
+    /// Messages on their way into the session's own inbox.
+    var inserting = 0
+    var hasEnded = false
     /// Its SUBSCRIBE, as long as the connection is held back for it.
     var holder: SubscribeTask?
     /// The filter was unsubscribed, or subscribed to again: nothing more of this one is sent.

@@ -119,16 +119,8 @@ final class RareState {
     var stored: StoredState?
     /// Limits publishes per second, where the tenant has a limit.
     var publishBucket = TokenBucket()
-    /// Hashes of topics whose retained message is being committed: later publishes on them wait.
-    var retaining: [UInt64] = []
-    /// Publishes that wait behind those, in order.
-    var behindRetained: [RetainWaiter] = []
     /// Retained messages that wait until the client has taken what it has.
     var replays: [ReplayTask] = []
     /// Every replay under way, those waiting included.
     var activeReplays: [ReplayTask] = []
-
-    deinit {
-        for waiter in behindRetained { waiter.parked.record.release() }
-    }
 }

@@ -205,6 +205,8 @@ extension Worker {
     enum TimerKind: UInt32 {
         case connect = 1
         case keepAlive = 2
+        /// Messages of outboxes are tried again.
+        case outbox = 3
     }
 
     func armConnectTimer(
@@ -233,6 +235,10 @@ extension Worker {
     func fireTimers() {
         timers.advance(to: now)
         while let due = timers.popDue() {
+            if due.kind == TimerKind.outbox.rawValue {
+                retryOutboxes()
+                continue
+            }
             withSession(sessionRef(ofToken: due.token)) { session, index in
                 session.pointee.timer = .none
                 if due.kind == TimerKind.connect.rawValue {

@@ -10,8 +10,9 @@ import Policy
 extension Worker {
     func fanOut(_ message: inout Message, _ plan: RoutePlan, _ origin: PublishOrigin) {
         guard !plan.isEmpty else {
-            countUnmatched(message)
+            metrics.unmatched &+= 1
             finish(origin, .noMatchingSubscribers)
+            if case .outbox(let task) = origin { outboxFannedOut(task) }
             return
         }
         var groups = GroupCount(origin: origin, waits: message.qos != .atMostOnce)
@@ -27,11 +28,7 @@ extension Worker {
         if !plan.ownTokens.isEmpty { deliverOwn(&message, plan.ownTokens) }
         for index in plan.groups.indices { share(&message, plan, index, origin, &groups) }
         if groups.tracker == nil { finish(origin, .success) }
-    }
-
-    private func countUnmatched(_ message: borrowing Message) {
-        events.metrics.count(.qos0Dropped, message.tenant, by: 0)
-        metrics.unmatched &+= 1
+        if case .outbox(let task) = origin { outboxFannedOut(task) }
     }
 
     // MARK: Own sessions
@@ -248,7 +245,7 @@ extension Worker {
         return nil
     }
 
-    private func insertFailed(_ task: InsertTask, _ outcome: PublishOutcome) {
+    func insertFailed(_ task: InsertTask, _ outcome: PublishOutcome) {
         metrics.insertsRefused &+= 1
         if let tracker = task.tracker { groupFailed(tracker, outcome) }
     }
@@ -257,6 +254,7 @@ extension Worker {
     func insertDone(
         _ task: InsertTask, _ status: CompletionStatus, _ result: InsertResult?
     ) {
+        if let replay = task.replay { replayInserted(replay) }
         guard let result, result.outcomes.count == task.receivers.count else {
             insertFailed(
                 task,

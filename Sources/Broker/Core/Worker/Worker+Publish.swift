@@ -290,17 +290,22 @@ extension Worker {
         _ message: inout Message, _ origin: PublishOrigin,
         from session: UnsafeMutablePointer<Session>, _ index: Int32
     ) {
-        if message.retain || mustWaitForRetain(message, session) {
-            retain(&message, origin, session, index)
-        } else {
+        guard message.retain || mustWaitForRetain(message, origin) else {
             route(&message, origin)
+            return
+        }
+        let publisher = message.publisherHash
+        if !retain(&message, origin) {
+            let key = RetainLaneKey(publisherHash: publisher, isOutbox: false)
+            retainLanes[key]?.held.append(ref(session, index))
+            holdInput(session)
         }
     }
 
     /// Publishes a message that no connection waits behind: an outbox's, a will, the API's.
     func publish(_ message: inout Message, _ origin: PublishOrigin) {
-        if message.retain {
-            retain(&message, origin, nil, -1)
+        if message.retain || mustWaitForRetain(message, origin) {
+            retain(&message, origin)
         } else {
             route(&message, origin)
         }
@@ -314,7 +319,7 @@ extension Worker {
             withSession(ref) { session, index in
                 finishPublish(serial, outcome, session, index)
             }
-        case .outbox(let task): outboxFinished(task)
+        case .outbox(let task): finishOutbox(task, outcome)
         case .request(let token): finishedRequests.append((token, outcome.reasonCode))
         }
     }

@@ -48,6 +48,13 @@ extension Worker {
         replaySettled(holder, session)
     }
 
+    /// A replayed message is in the session's inbox, and was pushed if there was credit.
+    func replayInserted(_ task: ReplayTask) {
+        task.inserting -= 1
+        guard task.inserting == 0, task.hasEnded, let session = find(task.session) else { return }
+        settle(task, session)
+    }
+
     func replaySettled(_ holder: SubscribeTask, _ session: UnsafeMutablePointer<Session>) {
         holder.replaying -= 1
         if holder.replaying == 0 { clearBusy(session) }
@@ -117,7 +124,8 @@ extension Worker {
             askRetained(task, session)
         } else {
             session.pointee.rare?.activeReplays.removeAll { $0 === task }
-            settle(task, session)
+            task.hasEnded = true
+            if task.inserting == 0 { settle(task, session) }
             report(.retainMsgMatched, session) {
                 .retain(
                     .retainMsgMatched(
@@ -188,7 +196,15 @@ extension Worker {
                 let insert = InsertTask(
                     tracker: nil, tenant: tenantBytes(session.pointee.tenant))
                 insert.receivers = batch.receivers
-                propose(.inbox, batch.key, .insert(insert)) { $0.append(batch.encoder.bytes) }
+                insert.replay = task
+                let accepted = propose(.inbox, batch.key, .insert(insert)) {
+                    $0.append(batch.encoder.bytes)
+                }
+                if accepted {
+                    task.inserting += 1
+                } else {
+                    insertFailed(insert, .refused(.implementationSpecificError))
+                }
             }
         }
     }

@@ -9,42 +9,47 @@ import Retain
 ///
 /// Later publishes of a connection on a topic wait behind its retained one; other topics go on.
 extension Worker {
-    /// A publish of this connection on the topic is being retained: this one waits behind it.
-    func mustWaitForRetain(
-        _ message: borrowing Message, _ session: UnsafeMutablePointer<Session>
-    ) -> Bool {
-        guard let rare = session.pointee.rare, !rare.retaining.isEmpty else { return false }
-        return rare.retaining.contains(hash.hash(message.topicName))
+    /// A publish of the same publisher on the topic is being retained: this one waits behind it.
+    @inline(__always)
+    func mustWaitForRetain(_ message: borrowing Message, _ origin: PublishOrigin) -> Bool {
+        retainLanes.isEmpty ? false : isRetaining(message, origin)
     }
 
-    /// Retains a message, or queues it behind the topic's retained one.
-    func retain(
-        _ message: inout Message, _ origin: PublishOrigin,
-        _ session: UnsafeMutablePointer<Session>?, _ index: Int32
-    ) {
-        let topicHash = hash.hash(message.topicName)
-        guard let session else {
-            commitRetained(&message, origin, nil, topicHash)
-            return
+    private func isRetaining(_ message: borrowing Message, _ origin: PublishOrigin) -> Bool {
+        retainLanes[lane(message, origin)]?.retaining.contains(hash.hash(message.topicName))
+            ?? false
+    }
+
+    /// An outbox is a publisher apart: its messages are ordered among themselves.
+    private func lane(
+        _ message: borrowing Message, _ origin: PublishOrigin
+    ) -> RetainLaneKey {
+        if case .outbox = origin {
+            return RetainLaneKey(publisherHash: message.publisherHash, isOutbox: true)
         }
-        let rare = rareState(session)
-        if rare.retaining.contains(topicHash) {
+        return RetainLaneKey(publisherHash: message.publisherHash, isOutbox: false)
+    }
+
+    /// Retains a message, or queues it behind the topic's retained one. Returns false if so much
+    /// waits that the publisher is not to be read on.
+    @discardableResult
+    func retain(_ message: inout Message, _ origin: PublishOrigin) -> Bool {
+        let key = lane(message, origin)
+        let topicHash = hash.hash(message.topicName)
+        if retainLanes[key]?.retaining.contains(topicHash) == true {
             let record = message.record()
             record.retain()
-            rare.behindRetained.append(
-                RetainWaiter(
-                    topicHash: topicHash,
-                    parked: ParkedPublish(
-                        record: record, origin: origin, tenant: message.tenant)))
-            if rare.behindRetained.count >= WorkerLimits.retainingMax { holdInput(session) }
-            return
+            let parked = ParkedPublish(record: record, origin: origin, tenant: message.tenant)
+            retainLanes[key]?.waiters.append(RetainWaiter(topicHash: topicHash, parked: parked))
+            return (retainLanes[key]?.waiters.count ?? 0) < WorkerLimits.retainingMax
         }
-        rare.retaining.append(topicHash)
-        commitRetained(&message, origin, ref(session, index), topicHash)
+        retainLanes[key, default: RetainLane()].retaining.append(topicHash)
+        commitRetained(&message, origin, key, topicHash)
+        return true
     }
 
     private func commitRetained(
-        _ message: inout Message, _ origin: PublishOrigin, _ session: SessionRef?,
+        _ message: inout Message, _ origin: PublishOrigin, _ lane: RetainLaneKey,
         _ topicHash: UInt64
     ) {
         let tenant = tenantBytes(message.tenant)
@@ -63,7 +68,7 @@ extension Worker {
                 bytesMax: UInt64(share(of: settings.totalRetainMessageSpaceBytes)))
         }
         let task = RetainTask(
-            record: record, origin: origin, session: session, topicHash: topicHash,
+            record: record, origin: origin, lane: lane, topicHash: topicHash,
             tenant: message.tenant)
         let key = RetainKeys.routingKey(tenant: tenant, topic: topic)
         let accepted = propose(.retain, key, .retain(task)) { $0.append(command.writer.bytes) }
@@ -139,27 +144,45 @@ extension Worker {
     /// The topic's retained message is committed: what waited behind it goes on, up to the next
     /// retained one.
     private func advanceRetained(_ task: RetainTask) {
-        guard let ref = task.session, let session = find(ref), let rare = session.pointee.rare
-        else { return }
-        rare.retaining.removeAll { $0 == task.topicHash }
-        while let position = rare.behindRetained.firstIndex(where: {
+        retainLanes[task.lane]?.retaining.removeAll { $0 == task.topicHash }
+        while let position = retainLanes[task.lane]?.waiters.firstIndex(where: {
             $0.topicHash == task.topicHash
-        }) {
-            let waiter = rare.behindRetained.remove(at: position)
+        }), let waiter = retainLanes[task.lane]?.waiters.remove(at: position) {
+            let parked = waiter.parked
             var message = Message(
-                record: waiter.parked.record.bytes, tenant: waiter.parked.tenant,
-                block: waiter.parked.record)
+                record: parked.record.bytes, tenant: parked.tenant, block: parked.record)
             let isRetained = message.retain
             if isRetained {
-                retain(&message, waiter.parked.origin, session, ref.index)
+                retain(&message, parked.origin)
             } else {
-                route(&message, waiter.parked.origin)
+                route(&message, parked.origin)
             }
-            waiter.parked.record.release()
+            parked.record.release()
             if isRetained { break }
         }
-        if rare.behindRetained.isEmpty { resumeInputIfHeld(session, ref.index) }
+        guard let lane = retainLanes[task.lane], lane.retaining.isEmpty, lane.waiters.isEmpty
+        else { return }
+        retainLanes[task.lane] = nil
+        for ref in lane.held {
+            withSession(ref) { session, index in resumeInputIfHeld(session, index) }
+        }
     }
+}
+
+/// A publisher whose retained messages are ordered: a session, or its outbox.
+struct RetainLaneKey: Hashable {
+    var publisherHash: UInt64
+    var isOutbox: Bool
+}
+
+/// What one publisher has under commitment, and what waits behind it on the same topics.
+struct RetainLane {
+    /// Hashes of topics whose retained message is being committed.
+    var retaining: [UInt64] = []
+    /// In the order of publishing; at most `WorkerLimits.retainingMax`, then input is held.
+    var waiters: [RetainWaiter] = []
+    /// Connections that are not read until the lane is empty.
+    var held: [SessionRef] = []
 }
 
 /// A publish that waits for the retained one before it on its topic.

@@ -332,34 +332,6 @@ extension Worker {
         }
     }
 
-    /// A message of an outbox homed here: fan it out.
-    func receiveOutboxReady(_ bytes: RawSpan) {
-        let ready = bytes.withUnsafeBytes { OutboxReadyMessage.decode($0) }
-        guard let ready, let name = ready.publisher.tenant.withRawSpan({ TenantName(bytes: $0) }),
-            let tenant = tenantSlot(name)
-        else {
-            metrics.damagedFrames &+= 1
-            return
-        }
-        ready.record.withUnsafeBytes { record in
-            var message = Message(record: record, tenant: tenant)
-            if ready.isWill {
-                message.publishedAt = wallTime
-                events.report(.willDisted, tenant) {
-                    self.record(tenant, ready.publisher.clientID) {
-                        .publish(
-                            .willDisted(
-                                topic: message.topicText, qos: Int(message.qos.rawValue),
-                                size: message.payload.count))
-                    }
-                }
-            }
-            publish(
-                &message,
-                .outbox(OutboxTask(publisher: ready.publisher, source: ready.source)))
-        }
-    }
-
     /// An inbox dropped queued messages by its bounds: counted by tenant and reason.
     func receiveDropped(_ body: RawSpan) {
         guard let dropped = body.withUnsafeBytes({ InboxDroppedMessage.decode($0) }),
@@ -383,18 +355,6 @@ extension Worker {
             record(tenant, dropped.session.clientID) {
                 .session(.overflowed(isOldest: true, dropCount: Int(dropped.count)))
             }
-        }
-    }
-
-    func outboxFinished(_ task: OutboxTask) {
-        let command = OutboxDoneCommand(
-            tenant: task.publisher.tenant,
-            items: [
-                OutboxDoneCommand.Item(
-                    clientID: task.publisher.clientID, sequences: [task.source.sequence])
-            ])
-        propose(.inbox, InboxKeys.sessionPrefix(task.publisher), .outboxDone) {
-            InboxCommand.outboxDone(command).encode(into: &$0)
         }
     }
 }

@@ -79,6 +79,12 @@ package final class Worker<Port: WorkerPort> {
     // Routes.
     var routes: RouteCache
     var filters: FilterTable
+    /// Sources whose outboxes are fanned out here, by identity.
+    var outboxLanes: [UInt64: OutboxLane] = [:]
+    /// To be tried again when the timer of that kind fires.
+    var outboxRetries: [OutboxTask] = []
+    /// Publishers with a retained message under commitment, and what waits behind it.
+    var retainLanes: [RetainLaneKey: RetainLane] = [:]
     /// Open questions about topics, and who waits behind them.
     var matches: [QuestionID: MatchState] = [:]
     var parkedBytes = 0

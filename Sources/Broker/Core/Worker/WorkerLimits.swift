@@ -23,6 +23,9 @@ package enum WorkerLimits {
     /// Retained messages fetched in one page.
     package static let retainedPageMessages = 256
     package static let retainedPageBytes = 1 << 20
+    /// Sources of outboxes remembered, and how long a refused message of one waits.
+    package static let outboxLanesMax = 65_536
+    package static let outboxRetryAfter = Duration.milliseconds(100)
     /// Retained publishes of one session under commitment at once.
     package static let retainingMax = 64
     /// Entries of a stored session's queue that its inbox may push ahead.

@@ -181,7 +181,9 @@ extension PlanDraft {
         let ownTokens = transients.filter { $0.place == own }.map(\.token)
         let others = transients.filter { $0.place != own }.sorted { Self.precedes($0, $1) }
         let places = Self.places(others)
-        let stored = stored.map { $0.planStored(&strings) }
+        // A session's filters stand together: it gets one copy, whatever their number.
+        let stored = stored.sorted { $0.clientID.lexicographicallyPrecedes($1.clientID) }
+            .map { $0.planStored(&strings) }
         var members: [PlanMember] = []
         let groups = groups.map { $0.planGroup(own, &members, &strings) }
 

@@ -64,6 +64,7 @@ package struct RoutePlan {
         part(header.pointee.othersOffset, header.pointee.otherCount, as: UInt64.self)
     }
 
+    /// Stored sessions in the order of their client ids, once for each filter that matches.
     @inlinable
     package var stored: UnsafeBufferPointer<PlanStored> {
         part(header.pointee.storedOffset, header.pointee.storedCount, as: PlanStored.self)

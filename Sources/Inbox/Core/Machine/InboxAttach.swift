@@ -85,7 +85,7 @@ extension InboxMachine {
     func newIncarnation(_ index: Int32, _ position: ApplyPosition) -> UInt64 {
         max(
             sessions[index].pointee.incarnation + 1,
-            BodyID.stamp(time, index: position.index))
+            BodyID.stamp(time, position))
     }
 
     /// Entries up to `sequence` may have been sent to the client.

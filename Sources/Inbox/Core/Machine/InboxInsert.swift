@@ -95,7 +95,7 @@ extension InboxMachine {
         return Insertion(
             head: head, bucket: foundBuckets[ordinal],
             bodyID: BodyID(
-                stamp: BodyID.stamp(time, index: position.index), ordinal: UInt16(ordinal)),
+                stamp: BodyID.stamp(time, position), ordinal: UInt16(ordinal)),
             isShared: head.receiverCount > 1, expiresAt: expiresAt, isLeader: position.isLeader)
     }
 

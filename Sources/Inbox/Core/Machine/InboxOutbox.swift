@@ -114,7 +114,7 @@ extension InboxMachine {
         let sequence = extras.outboxNext
         extras.outboxNext += 1
         if extras.outboxOrigin == 0 {
-            extras.outboxOrigin = BodyID.stamp(time, index: position.index)
+            extras.outboxOrigin = BodyID.stamp(time, position)
             putCounters(index, output)
         }
         beginKey(index, .outbox, sequence)

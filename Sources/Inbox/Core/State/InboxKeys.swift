@@ -100,9 +100,11 @@ struct BodyID: Hashable {
     var stamp: UInt64
     var ordinal: UInt16
 
-    /// A number that is new at a position: milliseconds above the low bits of the index, so that
-    /// it stays new when a session comes to another range whose log is shorter.
-    static func stamp(_ time: WallTime, index: UInt64) -> UInt64 {
-        (time.milliseconds << 20) | (index & 0xF_FFFF)
+    /// A number that is new for every command: milliseconds above the low bits of entry and place
+    /// in it, so that it stays new when a session comes to another range whose log is shorter. An
+    /// entry has at most 1,024 commands, and a range commits less than 1,024 entries a
+    /// millisecond.
+    static func stamp(_ time: WallTime, _ position: ApplyPosition) -> UInt64 {
+        (time.milliseconds << 20) | ((position.index << 10 | UInt64(position.ordinal)) & 0xF_FFFF)
     }
 }

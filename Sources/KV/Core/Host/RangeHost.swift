@@ -340,12 +340,13 @@ package final class RangeHost {
         _ envelope: CommandEnvelope, _ bytes: RawSpan, _ reader: inout ByteReader,
         from sender: Place, _ replica: RangeReplica
     ) throws(ByteShortage) {
-        let position = replica.position
+        var position = replica.position
         var hold: UInt64 = 0
         if results.count > RangeLimits.keptBytesMax { results = ByteWriter(capacity: 4096) }
         results.removeAll()
         results.append(bigEndian: UInt32(truncatingIfNeeded: envelope.count))
-        for _ in 0..<envelope.count {
+        for ordinal in 0..<envelope.count {
+            position.ordinal = UInt32(truncatingIfNeeded: ordinal)
             _ = try reader.takeLengthPrefixed32(bytes)
             let command = try reader.takeLengthPrefixed32(bytes)
             replica.machine.apply(
