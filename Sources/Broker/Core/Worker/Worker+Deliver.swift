@@ -47,13 +47,20 @@ extension Worker {
         _ message: inout Message, _ options: Delivery,
         _ session: UnsafeMutablePointer<Session>
     ) {
-        if session.pointee.flags.contains(.outputFull),
-            port.outputCount(session.pointee.connection) > WorkerLimits.outputQoS0Max
-        {
-            drop(.slowConsumer, message, session)
-            return
+        if !isTooSlow(message, .atMostOnce, session) {
+            _ = write(&message, options, to: session)
         }
-        _ = write(&message, options, to: session)
+    }
+
+    /// QoS 0 for a client that does not take what it was sent is dropped.
+    func isTooSlow(
+        _ message: borrowing Message, _ qos: QoS, _ session: UnsafeMutablePointer<Session>
+    ) -> Bool {
+        guard qos == .atMostOnce, session.pointee.flags.contains(.outputFull),
+            port.outputCount(session.pointee.connection) > WorkerLimits.outputQoS0Max
+        else { return false }
+        drop(.slowConsumer, message, session)
+        return true
     }
 
     /// Writes a PUBLISH. False if it was dropped: expired, or larger than the client takes.

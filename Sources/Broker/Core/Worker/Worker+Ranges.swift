@@ -78,7 +78,7 @@ extension Worker {
         case .intentRoute(let task): intentRouteDone(task, isDone: isDone)
         case .match(let id, let attempt, let part):
             matchAnswered(id, attempt: attempt, part: part, completion, result)
-        case .insert(let task): 
+        case .insert(let task):
             insertDone(
                 task, completion.status, isDone ? InsertResult.decode(result.array) : nil)
         case .acknowledge(let ref, let received):

@@ -151,6 +151,7 @@ extension Worker {
                 }
                 let isSent =
                     permitsDelivery(message, session)
+                    && !isTooSlow(message, qos, session)
                     && write(&message, options, to: session)
                 stored.sentThrough = max(stored.sentThrough, sequence)
                 if qos == .atMostOnce || !isSent {

@@ -73,15 +73,16 @@ extension InboxMachine {
         push(pusher, sequence: entry.sequence, flags: entry.flags & 7, ids, record, output)
     }
 
-    /// QoS 0 that is not stored: only for an owner that is caught up and has credit.
+    /// QoS 0 that is not stored: for an owner, whose own bounds decide what becomes of it. It takes
+    /// no part in the order of the queue, so neither does it wait for what is behind there.
     func pushUnlogged(
         _ index: Int32, _ receiver: InsertReceiver, _ record: UnsafeRawBufferPointer,
         _ output: MachineOutput
     ) {
         let session = sessions[index]
-        guard let pusher = session.pointee.pusher, pusher.readToken == 0, pusher.hasCredit,
-            pusher.nextSequence == session.pointee.nextSequence
-        else { return reportDropped(index, .qos0Offline, 1, output) }
+        guard let pusher = session.pointee.pusher else {
+            return reportDropped(index, .qos0Offline, 1, output)
+        }
         push(
             pusher, sequence: 0, flags: receiver.options.stored, receiver.subscriptionIDs, record,
             output)
