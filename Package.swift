@@ -78,14 +78,17 @@ var targets: [Target] = [
         "BrokerTests",
         [
             "Base", "MQTT", "WebSocket", "EventLoops", "KV", "Dist", "Inbox", "Policy", "Broker",
-            "Simulation", "TestKit",
+            "Simulation", "TestKit", "fuzz",
         ]),
     tests("TestKitTests", ["TestKit"]),
     tests(
         "Conformance",
         ["Base", "MQTT", "KV", "EventLoops", "Policy", "Broker", "WebSocket", "CLinux", "TestKit"]),
     tests("Tidy", []),
-    tool("fuzz", path: "Tests/Fuzz", ["Base", "MQTT", "WebSocket", "EventLoops", "TestKit"]),
+    tool(
+        "fuzz", path: "Tests/Fuzz",
+        ["Base", "MQTT", "WebSocket", "EventLoops", "Broker", "Simulation", "TestKit"]),
+    tool("simulate", path: "Tests/Simulation/Run", ["Simulation"]),
     tool("perf", path: "Perf", ["Base", "MQTT", "KV", "Policy", "TestKit", "CMallocCount"]),
 ]
 

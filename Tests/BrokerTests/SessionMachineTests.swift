@@ -82,12 +82,12 @@ struct SessionMachineTests {
         let id = machine.openOutbound(.exactlyOnce)
         let received: SessionMachine.AckVerdict =
             isStored ? .commitReceived(sequence: 0) : .release(sequence: 0)
-        same(machine.receivePubcomp(packetID: id), .ignore)
-        same(machine.receivePuback(packetID: id, reasonCode: .success), .ignore)
+        same(machine.receivePubcomp(packetID: id), .wrongKind)
+        same(machine.receivePuback(packetID: id, reasonCode: .success), .wrongKind)
         same(machine.receivePubrec(packetID: id, reasonCode: .success), received)
         if isStored {
             same(machine.receivePubrec(packetID: id, reasonCode: .success), .ignore)
-            same(machine.receivePubcomp(packetID: id), .ignore)
+            same(machine.receivePubcomp(packetID: id), .wrongKind)
             same(machine.completeReceived(0), true)
             same(!machine.completeReceived(0), true)
         }
@@ -120,6 +120,21 @@ struct SessionMachineTests {
         same(!machine.hasSendQuota, true)
         _ = machine.receivePuback(packetID: first, reasonCode: .success)
         same(machine.hasSendQuota, true)
+    }
+
+    @Test("an id that is open under the other QoS is in use")
+    func identifierInUse() {
+        var machine = machine()
+        _ = machine.receivePublish(packetID: 5, qos: .exactlyOnce, limit: 10)
+        _ = machine.receivePublish(packetID: 6, qos: .atLeastOnce, limit: 10)
+        same(
+            machine.receivePublish(packetID: 5, qos: .atLeastOnce, limit: 10),
+            .identifierInUse(serial: 2))
+        same(
+            machine.receivePublish(packetID: 6, qos: .exactlyOnce, limit: 10),
+            .identifierInUse(serial: 3))
+        same(machine.inbound.isOpen(5) && machine.inbound.isOpen(6), true)
+        same(machine.inbound.isOpen(7), false)
     }
 
     @Test("unreleased ids of a resumed session are repeats")

@@ -34,7 +34,7 @@ package enum FuzzTable {
     package static var all: [FuzzTarget] {
         [
             PacketFuzzing.target, TopicFuzzing.target, WebSocketFuzzing.target,
-            ProxyFuzzing.target,
+            ProxyFuzzing.target, SessionFuzzing.target,
         ]
     }
 }

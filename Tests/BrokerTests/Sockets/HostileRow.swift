@@ -25,6 +25,12 @@ struct HostileRow: CustomTestStringConvertible, Sendable {
     let answers: [Answer]
 
     init(_ title: String, _ greets: ProtocolVersion?, _ bytes: [UInt8], _ answers: Answer...) {
+        self.init(title, greets, bytes, answers: answers)
+    }
+
+    init(
+        _ title: String, _ greets: ProtocolVersion?, _ bytes: [UInt8], answers: [Answer]
+    ) {
         testDescription = title
         self.greets = greets
         self.bytes = bytes

@@ -9,6 +9,8 @@ package struct RigMessage: Equatable, Sendable {
     package var isDuplicate: Bool
     package var isRetained: Bool
     package var subscriptionIDs: [UInt32]
+    /// Which of the client's connections it came by, from 1.
+    package var connection: Int
 }
 
 /// A correct client over a rig's connection: answers by the protocol and notes what it got.
@@ -41,6 +43,8 @@ package final class RigClient {
     package private(set) var sending: [(packetID: UInt16, message: Sending)] = []
     private var unreleased: Set<UInt16> = []
     private var lastPacketID: UInt16 = 0
+    /// Connections begun.
+    package private(set) var connectionCount = 0
     private var input: [UInt8] = []
     /// What the server sent and should not have.
     package private(set) var complaints: [String] = []
@@ -68,6 +72,7 @@ package final class RigClient {
         input = []
         connack = nil
         disconnect = nil
+        connectionCount += 1
         link = rig.connect(to: worker)
         var packet = ConnectPacket(
             version: version, cleanStart: cleanStart, keepAlive: 0,
@@ -216,7 +221,7 @@ package final class RigClient {
             topic: String(decoding: bytes.array(packet.topic), as: UTF8.self),
             payload: String(decoding: bytes.array(packet.payload), as: UTF8.self),
             qos: packet.qos, isDuplicate: packet.dup, isRetained: packet.retain,
-            subscriptionIDs: packet.subscriptionIDs(bytes))
+            subscriptionIDs: packet.subscriptionIDs(bytes), connection: connectionCount)
         switch packet.qos {
         case .atMostOnce: received.append(message)
         case .atLeastOnce:

@@ -49,6 +49,21 @@ package struct InboundWindow: ~Copyable {
         return base &+ UInt32(entries.count - 1)
     }
 
+    /// Whether an exchange with this id has not ended.
+    package func isOpen(_ packetID: UInt16) -> Bool {
+        if unreleased.contains(packetID) { return true }
+        return isOpenQoS1(packetID)
+    }
+
+    /// Whether a QoS 1 PUBLISH with this id has not had its PUBACK.
+    package func isOpenQoS1(_ packetID: UInt16) -> Bool {
+        guard openQoS1 > 0 else { return false }
+        for position in 0..<entries.count where entries[position].packetID == packetID {
+            if entries[position].qos == .atLeastOnce { return true }
+        }
+        return false
+    }
+
     /// Whether the first copy of a repeated QoS 2 PUBLISH has had its PUBREC.
     package func isAnswered(_ packetID: UInt16) -> Bool {
         for position in 0..<entries.count where entries[position].packetID == packetID {

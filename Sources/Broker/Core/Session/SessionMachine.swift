@@ -42,19 +42,27 @@ package struct SessionMachine: ~Copyable {
         case answerRepeat
         /// A QoS 2 repeat whose first copy is still under way: nothing to do.
         case ignoreRepeat
-        /// The identifier belongs to a QoS 2 exchange that is still open [MQTT-2.2.1-3].
-        case identifierInUse
         /// More unacknowledged publishes than CONNACK allowed [MQTT-3.3.4-7].
         case exceedsReceiveMaximum
+        /// Another exchange, of the other QoS, has this packet id [MQTT-2.2.1-3]. In 5.0 `complete(serial)` with
+        /// the refusal, whose turn it then is; 3.x has no word for it.
+        case identifierInUse(serial: UInt32?)
     }
 
     /// `limit`: the receive maximum that was announced to this client.
     package mutating func receivePublish(packetID: UInt16, qos: QoS, limit: Int) -> PublishVerdict {
-        if inbound.unreleased.contains(packetID) {
-            if qos != .exactlyOnce { return .identifierInUse }
+        if qos == .exactlyOnce, inbound.unreleased.contains(packetID) {
             return inbound.isAnswered(packetID) ? .answerRepeat : .ignoreRepeat
         }
         if version == .v5, inbound.unacknowledgedCount >= limit { return .exceedsReceiveMaximum }
+        // A QoS 1 repeat of an open QoS 1 PUBLISH is no fault: it is published once more.
+        let isInUse =
+            qos == .atLeastOnce
+            ? inbound.unreleased.contains(packetID) : inbound.isOpenQoS1(packetID)
+        if isInUse {
+            return .identifierInUse(
+                serial: version == .v5 ? inbound.open(packetID: packetID, qos: qos) : nil)
+        }
         guard let serial = inbound.open(packetID: packetID, qos: qos) else { return .ignoreRepeat }
         // Only acknowledgements that are ours to give may hold a client back: its QoS 2 exchanges
         // must be able to end.
@@ -80,12 +88,13 @@ package struct SessionMachine: ~Copyable {
         case releaseUnknown
         /// Nothing is known of this packet id: the acknowledgement is ignored.
         case ignore
+        /// The message waits for an acknowledgement of another kind: a protocol error.
+        case wrongKind
     }
 
     package mutating func receivePuback(packetID: UInt16, reasonCode: ReasonCode) -> AckVerdict {
-        guard let sequence = outbound.sequence(of: packetID),
-            outbound.phase(of: sequence) == .awaitsPuback
-        else { return .ignore }
+        guard let sequence = outbound.sequence(of: packetID) else { return .ignore }
+        guard outbound.phase(of: sequence) == .awaitsPuback else { return .wrongKind }
         outbound.finish(sequence)
         return .finished(sequence: sequence, refused: reasonCode.isFailure)
     }
@@ -101,7 +110,8 @@ package struct SessionMachine: ~Copyable {
             outbound.advance(sequence, to: isStored ? .awaitsCommit : .awaitsPubcomp)
             return isStored ? .commitReceived(sequence: sequence) : .release(sequence: sequence)
         case .awaitsPubcomp: return .release(sequence: sequence)
-        case .awaitsCommit, .awaitsPuback, .finished: return .ignore
+        case .awaitsPuback: return .wrongKind
+        case .awaitsCommit, .finished: return .ignore
         }
     }
 
@@ -113,9 +123,8 @@ package struct SessionMachine: ~Copyable {
     }
 
     package mutating func receivePubcomp(packetID: UInt16) -> AckVerdict {
-        guard let sequence = outbound.sequence(of: packetID),
-            outbound.phase(of: sequence) == .awaitsPubcomp
-        else { return .ignore }
+        guard let sequence = outbound.sequence(of: packetID) else { return .ignore }
+        guard outbound.phase(of: sequence) == .awaitsPubcomp else { return .wrongKind }
         outbound.finish(sequence)
         return .finished(sequence: sequence, refused: false)
     }

@@ -85,6 +85,10 @@ struct Session: ~Copyable {
         static let hasAliases = Flags(rawValue: 1 << 11)
         /// A rule denies part of what it subscribed to: each delivery is judged.
         static let checksDelivery = Flags(rawValue: 1 << 12)
+        // What CONNACK said that the server does not do: asking for it is an error then.
+        static let toldNoWildcards = Flags(rawValue: 1 << 13)
+        static let toldNoShares = Flags(rawValue: 1 << 14)
+        static let toldNoSubscriptionIDs = Flags(rawValue: 1 << 15)
     }
 
     init(connection: ConnectionKey, generation: UInt32, listener: UInt16, now: Instant) {

@@ -37,6 +37,10 @@ extension Worker {
             sendAcknowledgement(
                 .pubrel, session, packetID: packetID, reasonCode: .packetIdentifierNotFound)
         case .ignore: metrics.strayAcknowledgements &+= 1
+        case .wrongKind:
+            disconnect(
+                session, index, .protocolError,
+                .disconnect(.protocolViolation(statement: "\(type) for another QoS")))
         }
     }
 

@@ -322,6 +322,13 @@ extension Worker {
         properties.wildcardSubscriptionAvailable = settings.wildcardSubscriptionEnabled
         properties.subscriptionIDAvailable = settings.subscriptionIdentifierEnabled
         properties.sharedSubscriptionAvailable = settings.sharedSubscriptionEnabled
+        if !settings.wildcardSubscriptionEnabled {
+            session.pointee.flags.insert(.toldNoWildcards)
+        }
+        if !settings.subscriptionIdentifierEnabled {
+            session.pointee.flags.insert(.toldNoSubscriptionIDs)
+        }
+        if !settings.sharedSubscriptionEnabled { session.pointee.flags.insert(.toldNoShares) }
         if session.pointee.keepAlive != packet.keepAlive {
             properties.serverKeepAlive = session.pointee.keepAlive
         }

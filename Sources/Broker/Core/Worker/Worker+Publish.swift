@@ -258,7 +258,7 @@ extension Worker {
             sendAcknowledgement(
                 .pubrec, session, packetID: packet.packetID, reasonCode: .success)
         case .ignoreRepeat: break
-        case .identifierInUse: refuseIdentifier(packet.packetID, session, index)
+        case .identifierInUse(let serial): refuseIdentifier(serial, session, index)
         case .exceedsReceiveMaximum:
             disconnect(
                 session, index, .receiveMaximumExceeded,
@@ -270,16 +270,15 @@ extension Worker {
     /// A QoS 1 PUBLISH under the identifier of an open QoS 2 exchange: 5.0 says so, 3.x has no
     /// word for it.
     private func refuseIdentifier(
-        _ packetID: UInt16, _ session: UnsafeMutablePointer<Session>, _ index: Int32
+        _ serial: UInt32?, _ session: UnsafeMutablePointer<Session>, _ index: Int32
     ) {
         metrics.badPackets &+= 1
-        guard session.pointee.machine.version == .v5 else {
+        if let serial {
+            completePublish(serial, .packetIdentifierInUse, session, index)
+        } else {
             let statement = "packet identifier in use [MQTT-2.3.1-2]"
             end(session, index, .disconnect(.protocolViolation(statement: statement)))
-            return
         }
-        sendAcknowledgement(
-            .puback, session, packetID: packetID, reasonCode: .packetIdentifierInUse)
     }
 
     // MARK: To the plan

@@ -27,20 +27,18 @@ extension Worker {
                         max: settings.topicFiltersPerSubscribeMax, actual: packet.entryCount)))
             return
         }
-        if packet.subscriptionID != 0, !settings.subscriptionIdentifierEnabled {
-            disconnect(
-                session, index, .subscriptionIdentifiersNotSupported,
-                .disconnect(.protocolViolation(statement: "subscription identifier")))
-            return
-        }
         let task = SubscribeTask(
             session: ref(session, index), packetID: packet.packetID, isSubscribe: true,
             subscriptionID: packet.subscriptionID)
-        let isInUse = usesOpenIdentifier(packet.packetID, session)
         var position = 0
         while let entry = packet.next(bytes, &position) {
-            let code =
-                isInUse ? .packetIdentifierInUse : judge(entry, bytes, settings, session)
+            let code = judge(entry, packet, bytes, settings, session)
+            if contradictsConnack(code, session) {
+                disconnect(
+                    session, index, code,
+                    .disconnect(.protocolViolation(statement: "subscription: \(code)")))
+                return
+            }
             task.entries.append(
                 SubscribeTask.Entry(
                     filter: bytes.array(entry.filter), options: entry.options, code: code))
@@ -54,20 +52,34 @@ extension Worker {
         }
     }
 
-    /// Whether a request bears the identifier of an open QoS 2 exchange [MQTT-2.2.1-3]; 3.x has no
-    /// word for it.
-    private func usesOpenIdentifier(
+    /// Whether the client asks for something of which CONNACK said that it is not there.
+    private func contradictsConnack(
+        _ code: ReasonCode, _ session: UnsafeMutablePointer<Session>
+    ) -> Bool {
+        let flags = session.pointee.flags
+        return code == .wildcardSubscriptionsNotSupported && flags.contains(.toldNoWildcards)
+            || code == .sharedSubscriptionsNotSupported && flags.contains(.toldNoShares)
+            || code == .subscriptionIdentifiersNotSupported
+                && flags.contains(.toldNoSubscriptionIDs)
+    }
+
+    /// A packet identifier that a PUBLISH of the client still uses. 3.x has no word for it.
+    private func isInUse(
         _ packetID: UInt16, _ session: UnsafeMutablePointer<Session>
     ) -> Bool {
         session.pointee.machine.version == .v5
-            && session.pointee.machine.inbound.unreleased.contains(packetID)
+            && session.pointee.machine.inbound.isOpen(packetID)
     }
 
     /// The SUBACK code of one filter, as far as it can be said before anything is done.
     private func judge(
-        _ entry: SubscribeEntry, _ bytes: RawSpan, _ settings: TenantSettings,
-        _ session: UnsafeMutablePointer<Session>
+        _ entry: SubscribeEntry, _ packet: SubscribePacket, _ bytes: RawSpan,
+        _ settings: TenantSettings, _ session: UnsafeMutablePointer<Session>
     ) -> ReasonCode {
+        if isInUse(packet.packetID, session) { return .packetIdentifierInUse }
+        if packet.subscriptionID != 0, !settings.subscriptionIdentifierEnabled {
+            return .subscriptionIdentifiersNotSupported
+        }
         let filter: TopicFilter
         do throws(TopicFault) {
             filter = try TopicFilter.parse(bytes, entry.filter, settings.topicLimits)
@@ -104,14 +116,16 @@ extension Worker {
         }
         let task = SubscribeTask(
             session: ref(session, index), packetID: packet.packetID, isSubscribe: false)
-        let isInUse = usesOpenIdentifier(packet.packetID, session)
+        let isInUse = isInUse(packet.packetID, session)
         var position = 0
         while let filter = packet.next(bytes, &position) {
-            let code: ReasonCode = isFilter(bytes, filter) ? .success : .topicFilterInvalid
+            let code: ReasonCode =
+                isInUse
+                ? .packetIdentifierInUse : isFilter(bytes, filter) ? .success : .topicFilterInvalid
             task.entries.append(
                 SubscribeTask.Entry(
                     filter: bytes.array(filter), options: SubscriptionOptions(rawValue: 0),
-                    code: isInUse ? .packetIdentifierInUse : code))
+                    code: code))
         }
         setBusy(session)
         for entry in task.entries { cancelReplays(of: entry.filter, session) }
@@ -134,7 +148,10 @@ extension Worker {
         let settings = tenants[session.pointee.tenant].pointee.settings
         task.waiting = 1
         for position in task.entries.indices where !task.entries[position].code.isFailure {
-            guard session.pointee.filters.count < settings.topicFiltersPerSessionMax else {
+            let hasRoom =
+                session.pointee.filters.count < settings.topicFiltersPerSessionMax
+                || isSubscribed(task.entries[position].filter, session)
+            guard hasRoom else {
                 task.entries[position].code = .quotaExceeded
                 continue
             }
@@ -147,6 +164,15 @@ extension Worker {
             addRoute(task, position, change.token, session)
         }
         arrived(task)
+    }
+
+    /// Whether the filter is there already, so that a new subscription only replaces it.
+    private func isSubscribed(
+        _ filter: [UInt8], _ session: UnsafeMutablePointer<Session>
+    ) -> Bool {
+        session.pointee.filters.contains { slot in
+            filters.filter(slot: slot).map { $0.filter.elementsEqual(filter) } ?? false
+        }
     }
 
     private func enterFilter(
