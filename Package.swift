@@ -25,13 +25,10 @@ func module(_ name: String, _ imports: [String]) -> Target {
         path: "Sources/\(name)", swiftSettings: swiftSettings)
 }
 
-func tests(
-    _ name: String, _ imports: [String], exclude: [String] = [], resources: [Resource] = []
-) -> Target {
+func tests(_ name: String, _ imports: [String], resources: [Resource] = []) -> Target {
     .testTarget(
         name: name, dependencies: imports.map { .byName(name: $0) },
-        path: "Tests/\(name)", exclude: exclude, resources: resources,
-        swiftSettings: swiftSettings)
+        path: "Tests/\(name)", resources: resources, swiftSettings: swiftSettings)
 }
 
 func tool(_ name: String, path: String, _ imports: [String]) -> Target {
@@ -86,8 +83,7 @@ var targets: [Target] = [
     tests("TestKitTests", ["TestKit"]),
     tests(
         "Conformance",
-        ["Base", "MQTT", "KV", "EventLoops", "Policy", "Broker", "WebSocket", "CLinux", "TestKit"],
-        exclude: ["Clients", "attacks", "clients.sh", "serve.sh", "soak.sh", "statements"]),
+        ["Base", "MQTT", "KV", "EventLoops", "Policy", "Broker", "WebSocket", "CLinux", "TestKit"]),
     tests("Tidy", []),
     tool(
         "fuzz", path: "Tests/Fuzz",

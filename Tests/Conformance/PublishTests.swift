@@ -161,6 +161,24 @@ struct PublishTests {
     }
 
     @Test(
+        "[MQTT-4.3.3-7] QoS 2: a message that was sent does not expire",
+        arguments: Host.punctual)
+    func sentMessageDoesNotExpire(host: Host) throws {
+        let scene = Scene(host)
+        let (first, _) = try scene.kept("watcher")
+        try first.subscribe(scene.topic())
+        let client = try scene.connected()
+        try client.publish(scene.topic(), "begun", qos: .exactlyOnce, expiry: 1)
+        #expect(try first.message().text == "begun")
+        first.cut()
+        #expect(client.isSilent(for: .milliseconds(1_600)))
+        let (second, _) = try scene.kept("watcher")
+        let arrival = try second.receive()
+        #expect(arrival.text == "begun")
+        #expect(arrival.dup)
+    }
+
+    @Test(
         """
         [MQTT-2.2.1-3] an identifier in use is refused with 0x91 in whatever is acknowledged
         """, arguments: Host.all)

@@ -259,7 +259,7 @@ struct FormatTests {
         let lowest = clients.map {
             InboxKeys.bucket(tenant: InboxHarness.tenant, clientID: $0.clientID)
         }.min()
-        let key = InboxKeys.bucketStart(try #require(lowest)) + Self.hex("02 000000f424000003 0000")
+        let key = InboxKeys.bucketStart(try #require(lowest)) + Self.hex("02 000000f424000c00 0000")
         #expect(host.store[key] == [1, 0x6D])
     }
 }

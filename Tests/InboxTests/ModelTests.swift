@@ -69,10 +69,7 @@ struct ModelTests {
         guard let model else { return }
         #expect(summary.isAttached == model.isAttached, "\(where_)")
         #expect(Int(summary.subscriptionCount) == model.filters.count, "\(where_)")
-        let now = host.now
-        let waiting = model.entries.filter {
-            !$0.owesPubrel && ($0.expiresAt.map { $0 > now } ?? true)
-        }
+        let waiting = model.entries.filter { !$0.owesPubrel }
         #expect(Int(summary.queuedMessages) == waiting.count, "\(where_)")
         #expect(Int(summary.pubrelsOwed) == model.entries.filter(\.owesPubrel).count, "\(where_)")
     }
@@ -81,7 +78,11 @@ struct ModelTests {
         _ host: InboxHarness, _ client: inout TestClient, _ model: inout PlainSession?,
         _ random: inout SeededRandom
     ) throws {
-        if model?.isAttached == true { client.release(host) }
+        if let known = model, known.isAttached {
+            client.release(host)
+            // Everything was pushed to it, and what may have been sent expires no more.
+            for at in known.entries.indices { model?.entries[at].expiresAt = nil }
+        }
         // The log still knows the old owner, who releases when asked.
         let old = client
         client.token += 1
@@ -103,7 +104,7 @@ struct ModelTests {
         model?.policy = policy
         client.credit(host)
         let pushed = text(host.takePushes())
-        let expected = (model?.entries ?? []).filter { ($0.expiresAt ?? .max) > host.now }
+        let expected = model?.entries ?? []
         #expect(pushed == expected.map { $0.owesPubrel ? "pubrel" : $0.text })
         if model == nil { client.release(host) }
     }
@@ -173,6 +174,8 @@ struct ModelTests {
         for at in model.indices {
             if let ends = model[at]?.endsAt, ends <= host.now { model[at] = nil }
             let now = host.now
+            // An attached session's entries are its owner's to drop.
+            guard model[at]?.isAttached == false else { continue }
             model[at]?.entries.removeAll {
                 $0.expiresAt.map { $0 <= now } ?? false
             }

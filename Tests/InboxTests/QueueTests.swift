@@ -179,10 +179,12 @@ struct QueueTests {
         #expect(text(pushes) == ["live"] && pushes.first?.sequence == 0)
     }
 
-    @Test("Expired messages are removed by the range's time, counted, and never pushed")
+    @Test("Expired messages of a session that is away are removed by the range's time, counted")
     func messageExpiry() throws {
         var anna = TestClient("anna")
         try anna.connect(host)
+        anna.disconnect(host)
+        anna.release(host)
         host.insert("brief", to: [anna.receiver()], expiry: 10)
         host.insert("long", to: [anna.receiver()], expiry: 1000)
         host.insert("always", to: [anna.receiver()])
@@ -191,8 +193,28 @@ struct QueueTests {
         #expect(host.show(anna)?.queuedMessages == 2)
         let drops = host.takeDrops()
         #expect(drops.map(\.reason) == [.messageExpired] && drops.first?.count == 1)
+        try anna.connect(host)
         anna.credit(host)
         #expect(text(host.takePushes()) == ["long", "always"])
+    }
+
+    @Test("A message that was sent does not expire, before and after a reconnect")
+    func sentMessageStays() throws {
+        var anna = TestClient("anna")
+        try anna.connect(host)
+        anna.credit(host)
+        host.insert("sent", to: [anna.receiver(qos: 2)], expiry: 10)
+        #expect(text(host.takePushes()) == ["sent"])
+        host.pass(seconds: 12)
+        #expect(host.show(anna)?.queuedMessages == 1)
+        anna.disconnect(host, sentThrough: 1)
+        anna.release(host)
+        host.insert("not sent", to: [anna.receiver(qos: 2)], expiry: 10)
+        host.pass(seconds: 12)
+        #expect(host.show(anna)?.queuedMessages == 1)
+        try anna.connect(host)
+        anna.credit(host)
+        #expect(text(host.takePushes()) == ["sent"])
     }
 
     @Test("Repeats out of one outbox are dropped, whatever comes between")

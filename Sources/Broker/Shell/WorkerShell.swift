@@ -82,12 +82,7 @@ final class WorkerShell: LoopHandler, WorkerPort {
             loop.close(connection, afterFlush: false)
             return
         }
-        if let upgrade = traits.upgrade {
-            addStage(slot, upgrade)
-            // The worker set it before there was a stage.
-            setInputLimit(
-                ConnectionKey(connection.rawValue), WorkerLimits.connectPacketBytesMax)
-        }
+        if let upgrade = traits.upgrade { addStage(slot, upgrade) }
     }
 
     func received(

@@ -69,7 +69,8 @@ extension Worker {
         to session: UnsafeMutablePointer<Session>
     ) -> Bool {
         let expiry = message.remainingSeconds(wallTime)
-        if expiry == 0 {
+        // What was sent before does not expire [MQTT-4.3.3-7].
+        if expiry == 0, !options.dup {
             drop(.expired, message, session)
             return false
         }

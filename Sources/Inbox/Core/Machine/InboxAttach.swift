@@ -88,11 +88,12 @@ extension InboxMachine {
             BodyID.stamp(time, position))
     }
 
-    /// Entries up to `sequence` may have been sent to the client.
+    /// Entries up to `sequence` may have been sent to the client: they expire no more.
     func noteSent(_ index: Int32, through sequence: UInt64) {
         let session = sessions[index]
         session.pointee.sentThrough = max(
             session.pointee.sentThrough, min(sequence, session.pointee.nextSequence - 1))
+        session.pointee.queue?.keep(through: session.pointee.sentThrough)
     }
 
     private func describe(_ index: Int32, _ result: inout AttachResult) {

@@ -6,12 +6,16 @@ extension InboxMachine {
     /// When something of a record is due, in range time; `UInt64.max` if nothing is.
     ///
     /// Message expiry is rounded up to whole seconds, so that a long queue is walked once a second
-    /// at most; what has expired is not pushed in between.
+    /// at most. It rests while the session is attached: what was sent does not expire
+    /// [MQTT-4.3.3-7], and only the owner knows how far that is. The owner drops what expired before
+    /// it was sent, like any other entry that it finishes.
     func due(_ index: Int32) -> UInt64 {
         let session = sessions[index]
         var due = UInt64.max
         if session.pointee.expiresAt != 0 { due = session.pointee.expiresAt }
-        if let next = session.pointee.queue?.nextExpiry, next != .max {
+        if session.pointee.connection < 0, let next = session.pointee.queue?.nextExpiry,
+            next != .max
+        {
             due = min(due, next / 1000 * 1000 + (next % 1000 == 0 ? 0 : 1000))
         }
         if let extras = session.pointee.extras {
@@ -86,7 +90,8 @@ extension InboxMachine {
     }
 
     private func removeExpiredEntries(_ index: Int32, _ output: MachineOutput) {
-        guard let queue = sessions[index].pointee.queue, queue.nextExpiry <= time.milliseconds
+        guard sessions[index].pointee.connection < 0,
+            let queue = sessions[index].pointee.queue, queue.nextExpiry <= time.milliseconds
         else { return }
         var expired: [UInt64] = []
         for entry in queue.entries[queue.head...]

@@ -125,7 +125,9 @@ extension InboxMachine {
     private func loadEntry(_ index: Int32, _ sequence: UInt64, _ row: inout FieldReader) {
         var entry = SessionQueue.Entry(
             sequence: sequence, expiresAt: 0, body: -1, byteCount: 0, flags: row.u8())
-        entry.expiresAt = row.u64()
+        let expiresAt = row.u64()
+        // The counters come before the entries; what was sent expires no more.
+        entry.expiresAt = sequence <= sessions[index].pointee.sentThrough ? 0 : expiresAt
         _ = row.slice(Int(row.u8()) * 4)
         if row.u8() == 0 {
             entry.byteCount = UInt32(row.remaining)

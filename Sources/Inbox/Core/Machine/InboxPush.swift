@@ -141,7 +141,7 @@ extension InboxMachine {
         var isCaughtUp = true
         while at < queue.entries.count {
             let entry = queue.entries[at]
-            if !entry.isGone, !isExpired(entry) {
+            if !entry.isGone {
                 guard page.hasRoom,
                     pusher.messagesPushed + UInt64(page.entries.count) < pusher.messagesTotal,
                     pusher.bytesPushed + UInt64(page.bytes) < pusher.bytesTotal,

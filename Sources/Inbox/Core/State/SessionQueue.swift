@@ -135,6 +135,14 @@ final class SessionQueue {
         count(entries[index], 1)
     }
 
+    /// Entries up to `sequence` were sent: they expire no more.
+    func keep(through sequence: UInt64) {
+        for index in head..<entries.count {
+            guard entries[index].sequence <= sequence else { return }
+            entries[index].expiresAt = 0
+        }
+    }
+
     /// Gives entries the shared bodies of another table.
     func replaceBodies(_ replacement: (Int32) -> Int32) {
         for index in head..<entries.count where !entries[index].isGone && entries[index].body >= 0 {
