@@ -21,6 +21,8 @@ enum CallRules {
         "Sources/Base/Diagnostics/Log", "Sources/Base/Threads/", "Sources/Policy/Shell/",
         "Sources/EventLoops/LoopHandle",
         "Sources/EventLoops/TLS/TLSContextStore", "Sources/EventLoops/TLS/TLSTicketKeys",
+        // What other threads hand to a loop, and take from it at start and end.
+        "Sources/Broker/Shell/AccessDoor", "Sources/Broker/Shell/NodeHandle",
         "Sources/Admin/", "Sources/apus/",
     ]
     /// Where the process may be stopped on purpose.

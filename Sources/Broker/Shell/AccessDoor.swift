@@ -1,7 +1,6 @@
 import Base
 import EventLoops
 import Policy
-import Synchronization
 
 /// Who decides about clients, and where their late answers wait for the loop that asked.
 ///
@@ -47,12 +46,12 @@ final class AccessDoor: Sendable {
 
 /// Answers of authenticators on their way to the loops that asked.
 final class AuthenticationResults: Sendable {
-    private let waiting: Mutex<[[(token: UInt64, result: AuthenticationResult)]]>
-    private let handles: Mutex<[LoopHandle]>
+    private let waiting: Guarded<[[(token: UInt64, result: AuthenticationResult)]]>
+    private let handles: Guarded<[LoopHandle]>
 
     init(workers: Int) {
-        waiting = Mutex(Array(repeating: [], count: workers))
-        handles = Mutex([])
+        waiting = Guarded(Array(repeating: [], count: workers))
+        handles = Guarded([])
     }
 
     /// The loops' handles, once they run.

@@ -6,8 +6,8 @@ import Policy
 
 /// Asking ranges and taking their answers.
 extension Worker {
-    /// Proposes a command; `operation` is carried out with its result. False if it was refused: then
-    /// nothing happened, and `operation` is forgotten.
+    /// Proposes a command; `operation` is carried out with its result. False if it was refused:
+    /// nothing happened then, and `operation` is forgotten.
     @discardableResult
     func propose(
         _ store: StoreKind, _ key: [UInt8], _ operation: Operation,

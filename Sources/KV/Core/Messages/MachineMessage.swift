@@ -7,7 +7,8 @@ import Base
 ///  version u8 = 1 | hops u8 | store u8 | range number u64 | boundary version u64
 ///  key length u32 | routing key | body to the end: what the machine sees
 /// ```
-/// An empty key means the range itself, uncut or not. A host that does not have the key passes the message on, `RangeLimits.messageHopsMax` times.
+/// An empty key means the range itself, uncut or not. A host that does not have the key passes the
+/// message on, `RangeLimits.messageHopsMax` times.
 package struct MachineMessage: Equatable, Sendable {
     package static let formatVersion: UInt8 = 1
 
