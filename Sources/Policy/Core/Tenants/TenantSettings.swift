@@ -44,8 +44,8 @@ package struct TenantSettings: Equatable, Sendable {
     package var bypassPermissionCheckError = false
     package var clientIDBoundToPrincipal = true
     package var sessionExpirySecondsMax = 86_400
-    package var sessionExpirySecondsMin = 60
-    package var keepAliveSecondsMin = 60
+    package var sessionExpirySecondsMin = 1
+    package var keepAliveSecondsMin = 1
 
     // Sizes of what a client sends.
     package var topicLevelLengthMax = 40
@@ -55,8 +55,8 @@ package struct TenantSettings: Equatable, Sendable {
     package var userPropertiesMax = 64
     package var willBytesMax = 262_144_000
     package var packetBytesMax = 262_144
-    package var topicFiltersPerSubscribeMax = 10
-    package var topicFiltersPerSessionMax = 100
+    package var topicFiltersPerSubscribeMax = 100
+    package var topicFiltersPerSessionMax = 10_000
     package var topicAliasMax = 10
 
     // Rates and windows of one connection.
@@ -70,7 +70,7 @@ package struct TenantSettings: Equatable, Sendable {
     package var resendTimeoutSeconds = 10
 
     // Fan-out.
-    package var sharedGroupMembersMax = 200
+    package var sharedGroupMembersMax = 10_000
     package var groupFanoutMax = 100
     package var persistentFanoutMax = Int(Int32.max)
     package var persistentFanoutBytesMax = Int.max
