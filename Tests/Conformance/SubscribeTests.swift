@@ -123,6 +123,7 @@ struct SubscribeTests {
         for client in clients {
             try client.subscribe(scene.topic("zero/+"))
             try client.subscribe(scene.topic("as/+"), asPublished: true)
+            try client.expectNothing()
         }
         for (name, expected) in [("zero/t", [false, false]), ("as/t", [false, true])] {
             for (retain, wanted) in zip([false, true], expected) {

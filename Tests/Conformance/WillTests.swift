@@ -19,6 +19,7 @@ struct WillTests {
     private func watcher(_ scene: borrowing Scene) throws -> ScriptedClient {
         let watcher = try scene.connected("watcher")
         try watcher.subscribe(scene.topic(), asPublished: true)
+        try watcher.expectNothing()
         return watcher
     }
 
