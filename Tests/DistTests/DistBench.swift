@@ -1,7 +1,7 @@
 import Base
+import Dist
 import KV
-
-@testable import Dist
+import Testing
 
 /// Routes as a plain table: what a range must answer.
 struct NaiveRoutes {
@@ -305,41 +305,65 @@ final class MachineBench {
         var cursor: [UInt8] = []
         var pages = 0
         while true {
-            let answer = ask { writer in
-                let mark = DistQuestion.beginMatch(&writer)
-                topic.withUnsafeBytes {
-                    DistQuestion.appendTopic(
-                        tenant: tenant, topic: $0, areas: areas, cursor: cursor, into: &writer)
-                }
-                DistQuestion.endMatch(&writer, at: mark, count: 1)
-            }
             pages += 1
-            let hasMore = answer.withRawSpan { bytes -> Bool in
-                guard var head = MatchAnswer(bytes), let part = head.nextTopic(bytes) else {
-                    return false
-                }
-                if part.mustBeginAgain {
-                    draft = PlanDraft()
-                    cursor = []
-                    return true
-                }
-                _ = draft.merge(bytes, part.receivers)
-                cursor = bytes.array(part.cursor)
-                return part.hasMore
+            if !page(tenant, topic, areas: areas, cursor: &cursor, draft: &draft) {
+                return (PlanContent(draft), pages)
             }
-            if !hasMore { return (PlanContent(draft), pages) }
         }
+    }
+
+    /// The next page of an answer, merged into `draft`; true if it goes on at `cursor`. An answer
+    /// that must begin again has an empty one.
+    func page(
+        _ tenant: [UInt8], _ topic: [UInt8], areas: MatchAreas = .both, cursor: inout [UInt8],
+        draft: inout PlanDraft
+    ) -> Bool {
+        let answer = ask { writer in
+            let mark = DistQuestion.beginMatch(&writer)
+            topic.withUnsafeBytes {
+                DistQuestion.appendTopic(
+                    tenant: tenant, topic: $0, areas: areas, cursor: cursor, into: &writer)
+            }
+            DistQuestion.endMatch(&writer, at: mark, count: 1)
+        }
+        return answer.withRawSpan { bytes -> Bool in
+            guard var head = MatchAnswer(bytes), let part = head.nextTopic(bytes) else {
+                return false
+            }
+            if part.mustBeginAgain {
+                draft = PlanDraft()
+                cursor = []
+                return true
+            }
+            let isWhole = draft.merge(bytes, part.receivers)
+            #expect(isWhole)
+            cursor = bytes.array(part.cursor)
+            return part.hasMore
+        }
+    }
+
+    /// Begins a new machine from the stored pairs, whose pages have other limits.
+    func setPage(bytes: Int, visits: Int) {
+        var options = machine.options
+        options.pageBytes = bytes
+        options.pageVisits = visits
+        machine = DistMachine(options)
+        load(into: machine)
     }
 
     /// A new machine with the stored pairs of this one.
     func reloaded(seed: UInt64) -> MachineBench {
         let other = MachineBench(seed: seed, startKey: machine.options.startKey)
-        for (key, value) in pairs.sorted(by: { KeyOrder.compare($0.key, $1.key) < 0 }) {
-            key.withRawSpan { key in
-                value.withRawSpan { other.machine.load(key: key, value: $0) }
-            }
-        }
+        load(into: other.machine)
         other.pairs = pairs
         return other
+    }
+
+    private func load(into machine: DistMachine) {
+        for (key, value) in pairs.sorted(by: { KeyOrder.compare($0.key, $1.key) < 0 }) {
+            key.withRawSpan { key in
+                value.withRawSpan { machine.load(key: key, value: $0) }
+            }
+        }
     }
 }

@@ -1,8 +1,7 @@
 import Base
+import Dist
 import KV
 import Testing
-
-@testable import Dist
 
 @Suite("formats of dist")
 struct DistFormatTests {

@@ -1,8 +1,7 @@
 import Base
+import Dist
 import KV
 import Testing
-
-@testable import Dist
 
 /// A worker's cache in conversation with two ranges, message by message.
 final class CacheBench {
@@ -38,8 +37,12 @@ final class CacheBench {
         cache = RouteCache(own: own, seed: seed, limits: limits)
     }
 
+    private static func isWild(_ filter: [UInt8]) -> Bool {
+        filter.contains(UInt8(ascii: "+")) || filter.contains(UInt8(ascii: "#"))
+    }
+
     func change(_ route: Route, isAddition: Bool) {
-        let isWild = FilterShape(route.filter.withUnsafeBytes { $0 }) == .wildcard
+        let isWild = Self.isWild(route.filter)
         command(
             isWild ? 1 : 0,
             told: { naive in
@@ -58,8 +61,7 @@ final class CacheBench {
                         guard case .transient(let place, let epoch, _) = $0.value.receiver else {
                             return false
                         }
-                        let isWild =
-                            FilterShape($0.value.filter.withUnsafeBytes { $0 }) == .wildcard
+                        let isWild = Self.isWild($0.value.filter)
                         return place.node == node && epoch.rawValue <= 1 && isWild == (index == 1)
                     }
                     for key in fenced.keys { naive.table[key] = nil }

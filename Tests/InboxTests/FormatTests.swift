@@ -250,7 +250,9 @@ struct FormatTests {
         #expect(host.store[keys[3]] == [1, 0xAB])
     }
 
-    @Test("A shared body lies in the lowest bucket of its receivers, named by time and index")
+    @Test(
+        "A shared body lies in its receivers' lowest bucket, named by time and place in the log"
+    )
     func body() throws {
         let host = InboxHarness()
         var clients = [TestClient("anna"), TestClient("bert")]
@@ -261,5 +263,30 @@ struct FormatTests {
         }.min()
         let key = InboxKeys.bucketStart(try #require(lowest)) + Self.hex("02 000000f424000c00 0000")
         #expect(host.store[key] == [1, 0x6D])
+    }
+
+    @Test("Messages of two commands of one entry, each for the same two sessions, keep two bodies")
+    func bodiesOfOneEntry() throws {
+        let host = InboxHarness()
+        var clients = [TestClient("anna"), TestClient("bert")]
+        for at in clients.indices { try clients[at].connect(host) }
+        host.applyEntry(
+            ["first", "second"].map { text in
+                .insert(
+                    InsertCommand(
+                        tenant: InboxHarness.tenant,
+                        messages: [
+                            .init(
+                                record: Array(text.utf8), expirySeconds: nil, source: nil,
+                                receivers: clients.map { $0.receiver() })
+                        ]))
+            })
+        let bodies = host.store.filter { $0.key[2] == InboxKeys.bodyArea }.map(\.value)
+        #expect(Set(bodies) == [[1] + Array("first".utf8), [1] + Array("second".utf8)])
+        #expect(bodies.count == 2)
+        for client in clients {
+            client.credit(host)
+            #expect(text(host.takePushes()) == ["first", "second"])
+        }
     }
 }

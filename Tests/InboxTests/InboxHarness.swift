@@ -88,6 +88,18 @@ final class InboxHarness {
         return result
     }
 
+    /// Applies commands that travelled in one batch: one entry, places in it from 0.
+    func applyEntry(_ commands: [InboxCommand]) {
+        index += 1
+        for (ordinal, command) in commands.enumerated() {
+            var position = position
+            position.ordinal = UInt32(ordinal)
+            machine.apply(command.encoded.span.bytes, at: position, output: output)
+            output.result.removeAll()
+        }
+        settle()
+    }
+
     /// Lets time pass and carries out what became due.
     func pass(seconds: UInt64) {
         now += seconds * 1000

@@ -71,6 +71,8 @@ package final class DistMachine: RangeMachine {
     package var routeCount: Int { table.routeCount }
     package var filterCount: Int { table.filterCount }
     package var byteCount: Int { table.byteCount }
+    /// Bytes of routes in use, without what is held for new ones.
+    package var liveBytes: Int { table.arena.liveBytes }
 
     // MARK: Commands
 

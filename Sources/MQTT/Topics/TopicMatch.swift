@@ -10,6 +10,14 @@ package enum TopicMatch {
         matches(filter, ByteRange(whole: filter), topic: topic, ByteRange(whole: topic))
     }
 
+    /// As above for bytes that lie in a table or message, which stay where they are.
+    @usableFromInline
+    package static func matches(
+        filter: UnsafeRawBufferPointer, topic: UnsafeRawBufferPointer
+    ) -> Bool {
+        matches(filter: RawSpan(_unsafeBytes: filter), topic: RawSpan(_unsafeBytes: topic))
+    }
+
     /// As above for parts of buffers.
     @usableFromInline
     package static func matches(

@@ -14,7 +14,8 @@ import KV
 package final class RetainMachine: RangeMachine {
     var index = TopicIndex()
     private var lastVersion: UInt64 = 0
-    private(set) var time: WallTime = .zero
+    /// Range time of the last command.
+    package private(set) var time: WallTime = .zero
     private var openPages: [UInt64: OpenPage] = [:]
     private var lastToken: UInt64 = 0
     package private(set) var metrics = RetainMetrics()
@@ -24,6 +25,10 @@ package final class RetainMachine: RangeMachine {
     /// Topics in the range, over all tenants.
     package var topicCount: Int { index.count }
     package var byteCount: Int { index.byteCount }
+    /// Topics that will expire.
+    package var expiringCount: Int { index.heap.count }
+    /// Bytes of topics in use, without what is held for new ones.
+    package var liveBytes: Int { index.arena.liveBytes }
 
     // MARK: Commands
 

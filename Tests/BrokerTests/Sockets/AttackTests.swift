@@ -53,7 +53,8 @@ struct AttackTests {
         .init("[attack 03] first CONNACK", nil, [0x20, 2, 0, 0], .closed),
         .init("[attack 03] packet type 0", nil, [0, 0], .closed),
         .init(
-            "[attack 03] HTTP on the MQTT port", nil, Array("GET / HTTP/1.1\r\n\r\n".utf8), .closed),
+            "[attack 03] HTTP on the MQTT port", nil,
+            Array("GET / HTTP/1.1\r\n\r\n".utf8), .closed),
         .init(
             "[attack 04] second CONNECT, 5.0", .v5, Greeting.connect(.v5, "hostile"),
             .disconnect(0x82), .closed),

@@ -17,6 +17,8 @@ final class JournalMachine: RangeMachine {
     /// Due appends, by time.
     var timers: [(at: UInt64, key: [UInt8], number: UInt64)] = []
     var messages = 0
+    /// Where each command stood.
+    var positions: [(index: UInt64, ordinal: UInt32)] = []
     /// Questions that wait for a read, by token.
     var pending: [UInt64: QueryTicket] = [:]
     private var nextToken: UInt64 = 1
@@ -33,6 +35,7 @@ final class JournalMachine: RangeMachine {
     }
 
     func apply(_ command: RawSpan, at position: ApplyPosition, output: MachineOutput) {
+        positions.append((position.index, position.ordinal))
         var reader = ByteReader(command)
         do throws(ByteShortage) {
             let kind = try reader.readUInt8(command)

@@ -1,5 +1,6 @@
 import Base
 import KV
+import MQTT
 
 /// A patch of a filter with wildcards, kept for topics that have not been compared with it.
 struct CachedPatch {
@@ -166,7 +167,9 @@ extension RouteCache {
             number += 1
             let position = Int(number % Self.ringSize)
             guard ring[position].tenant == tenant else { continue }
-            let matches = ring[position].withItem { PatchMatch.matches($0.filter, topic) }
+            let matches = ring[position].withItem {
+                TopicMatch.matches(filter: $0.filter, topic: topic)
+            }
             if matches == true { matching.append(ring[position]) }
         }
         return matching
@@ -197,48 +200,6 @@ extension CachedPatch {
             } catch {
                 return nil
             }
-        }
-    }
-}
-
-/// Whether one filter matches one topic, level by level, on raw bytes.
-enum PatchMatch {
-    /// A filter that is no filter matches nothing it should not: its signs are taken as levels.
-    static func matches(
-        _ filter: UnsafeRawBufferPointer, _ topic: UnsafeRawBufferPointer
-    ) -> Bool {
-        let slash = UInt8(ascii: "/")
-        if topic.first == UInt8(ascii: "$"), let first = filter.first,
-            first == UInt8(ascii: "+") || first == UInt8(ascii: "#")
-        {
-            return false
-        }
-        var at = 0
-        var position = 0
-        while true {
-            let isLevelStart = at == 0 || filter[at - 1] == slash
-            if isLevelStart, at < filter.count, filter[at] == UInt8(ascii: "#") { return true }
-            if isLevelStart, at < filter.count, filter[at] == UInt8(ascii: "+") {
-                while position < topic.count, topic[position] != slash { position += 1 }
-                at += 1
-            }
-            while at < filter.count, position < topic.count, filter[at] == topic[position],
-                filter[at] != slash
-            {
-                at += 1
-                position += 1
-            }
-            let filterEnds = at == filter.count
-            let topicEnds = position == topic.count
-            if filterEnds { return topicEnds }
-            if topicEnds {
-                // "a/#" matches "a".
-                return filter.count - at == 2 && filter[at] == slash
-                    && filter[at + 1] == UInt8(ascii: "#")
-            }
-            guard filter[at] == slash, topic[position] == slash else { return false }
-            at += 1
-            position += 1
         }
     }
 }

@@ -4,37 +4,42 @@ import KV
 /// A plan in the making: answers of several ranges merged, patches applied, then laid out.
 ///
 /// Lives as long as a question, or as it takes to patch a small plan.
-struct PlanDraft {
-    struct Transient: Hashable {
-        var place: Place
-        var token: UInt64
+package struct PlanDraft {
+    /// A filter of one worker's table.
+    package struct Transient: Hashable {
+        package var place: Place
+        package var token: UInt64
     }
 
-    struct Stored: Equatable {
-        var clientID: [UInt8]
-        var filterID: UInt64
-        var incarnation: UInt64
-        var options: UInt8
-        var subscriptionID: UInt32
+    /// A stored session; `filterID` is 0 for a member of a group.
+    package struct Stored: Equatable {
+        package var clientID: [UInt8]
+        package var filterID: UInt64
+        package var incarnation: UInt64
+        package var options: UInt8
+        package var subscriptionID: UInt32
     }
 
-    struct Group: Equatable {
-        var group: RouteGroup
-        var filter: [UInt8]
-        var transients: [Transient] = []
-        var stored: [Stored] = []
+    /// A shared subscription and its members.
+    package struct Group: Equatable {
+        package var group: RouteGroup
+        package var filter: [UInt8]
+        package var transients: [Transient] = []
+        package var stored: [Stored] = []
         /// The round-robin cursor of the plan that this draft was made from.
         var cursor: UInt32 = 0
     }
 
-    var transients: [Transient] = []
-    var stored: [Stored] = []
-    var groups: [Group] = []
+    package var transients: [Transient] = []
+    package var stored: [Stored] = []
+    package var groups: [Group] = []
+
+    package init() {}
 
     // MARK: Answers
 
     /// Adds one page of one range's answer. False if the bytes are damaged.
-    mutating func merge(_ bytes: RawSpan, _ part: ByteRange) -> Bool {
+    package mutating func merge(_ bytes: RawSpan, _ part: ByteRange) -> Bool {
         var reader = ByteReader(offset: Int(part.offset), end: part.end)
         var filterID: UInt64 = 0
         var group = 0
@@ -152,7 +157,7 @@ struct PlanDraft {
 
 extension PlanDraft {
     /// The draft of a plan, to be patched.
-    init(_ plan: RoutePlan, own: Place) {
+    package init(_ plan: RoutePlan, own: Place) {
         transients = plan.ownTokens.map { Transient(place: own, token: $0) }
         for place in plan.places {
             for index in place.tokenRange {

@@ -18,7 +18,7 @@ import KV
 /// equals no route's key, since no filter is empty.
 package enum DistKeys {
     static let valueVersion: UInt8 = 1
-    static let fenceValue: UInt8 = 0xFE
+    package static let fenceValue: UInt8 = 0xFE
     static let fenceMark: [UInt8] = [0, 0, 0xFE]
 
     /// The key by which a command about a filter, or a question about a topic, finds its range:
@@ -100,7 +100,7 @@ package enum DistKeys {
     }
 
     /// The route of a stored pair; nil if it is none.
-    static func decode(key: RawSpan, value: RawSpan) -> Route? {
+    package static func decode(key: RawSpan, value: RawSpan) -> Route? {
         var reader = ByteReader(key)
         do throws(ByteShortage) {
             switch try reader.readUInt8(key) {
@@ -149,7 +149,7 @@ package enum DistKeys {
     }
 
     /// The nearest key at or after `key` that does not lie between the routes of one filter.
-    static func normalised(_ key: [UInt8]) -> [UInt8]? {
+    package static func normalised(_ key: [UInt8]) -> [UInt8]? {
         let span = key.span.bytes
         var reader = ByteReader(span)
         do throws(ByteShortage) {

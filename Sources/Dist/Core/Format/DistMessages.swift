@@ -89,7 +89,7 @@ package struct DistRangeStamp: Hashable, Sendable {
         self.boundaryVersion = boundaryVersion
     }
 
-    func encode(into writer: inout ByteWriter) {
+    package func encode(into writer: inout ByteWriter) {
         writer.append(rangeID: range)
         writer.append(bigEndian: boundaryVersion)
     }

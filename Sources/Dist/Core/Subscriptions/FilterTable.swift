@@ -110,6 +110,9 @@ package struct FilterTable: ~Copyable {
         arena.touchedBytes + index.byteCount + slotCapacity * 4 + listBytes
     }
 
+    /// Bytes of filters and subscribers in use, without what is held for new ones.
+    package var liveBytes: Int { arena.liveBytes + listBytes }
+
     // MARK: Subscribing
 
     /// What a subscription came to.
