@@ -7,8 +7,8 @@ extension InboxMachine {
     ///
     /// Message expiry is rounded up to whole seconds, so that a long queue is walked once a second
     /// at most. It rests while the session is attached: what was sent does not expire
-    /// [MQTT-4.3.3-7], and only the owner knows how far that is. The owner drops what expired before
-    /// it was sent, like any other entry that it finishes.
+    /// [MQTT-4.3.3-7], and only the owner knows how far that is. The owner drops what expired
+    /// before it was sent, like any other entry that it finishes.
     func due(_ index: Int32) -> UInt64 {
         let session = sessions[index]
         var due = UInt64.max
