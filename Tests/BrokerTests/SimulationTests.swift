@@ -4,6 +4,14 @@ import Testing
 
 @Suite("One node under clients that come and go")
 struct SimulationTests {
+    @Test("promises hold while everything goes wrong", arguments: Seed.series(3))
+    func underFaults(seed: Seed) {
+        var options = SimulationOptions()
+        options.steps = 500
+        let report = SimulationRun(seed: seed.value, options).run()
+        #expect(report.failures == [], "\(report.text)")
+    }
+
     @Test("promises hold while nothing goes wrong", arguments: Seed.series(1))
     func calm(seed: Seed) {
         var options = SimulationOptions.calm

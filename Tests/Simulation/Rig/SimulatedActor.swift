@@ -18,6 +18,8 @@ package final class SimulatedActor {
     private var asked: UInt16?
     /// The step of the SUBACK since which the session has had its subscription without a gap.
     package private(set) var subscribedSince: Int?
+    /// The step of the first SUBACK by connection; 0 stands for all connections of a stored session.
+    package private(set) var firstSubscribed: [Int: Int] = [:]
     private var serials: [String: Int] = [:]
 
     package init(_ rig: Rig, _ name: String, _ kind: Kind, isStored: Bool) {
@@ -71,7 +73,8 @@ package final class SimulatedActor {
         let serial = serials[lane, default: 0]
         serials[lane] = serial + 1
         let payload = "\(lane) \(serial)"
-        journal.noteSent(payload, topic: topic, qos: qos, step: step)
+        journal.noteSent(
+            payload, topic: topic, qos: qos, step: step, connection: client.connectionCount)
         client.publish(topic, payload, qos: qos)
     }
 
@@ -90,6 +93,8 @@ package final class SimulatedActor {
             self.asked = nil
             if codes.allSatisfy({ !$0.isFailure }) {
                 subscribedSince = step
+                let lifetime = isStored ? 0 : client.connectionCount
+                firstSubscribed[lifetime] = firstSubscribed[lifetime] ?? step
             } else {
                 subscribe()
             }
