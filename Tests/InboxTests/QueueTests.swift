@@ -217,6 +217,22 @@ struct QueueTests {
         #expect(text(host.takePushes()) == ["sent"])
     }
 
+    @Test("Entries of one outbox are taken in any order, each once")
+    func sourcesOutOfOrder() throws {
+        var anna = TestClient("anna")
+        try anna.connect(host)
+        let order: [UInt64] = [3, 1, 2, 30, 5, 29, 4, 61, 31, 60, 200, 199, 201]
+        for sequence in order {
+            let source = OutboxSource(identity: 9, origin: 1, sequence: sequence)
+            #expect(host.insert("m", to: [anna.receiver(qos: 2)], source: source) == [.stored])
+            for again in order.prefix(while: { $0 != sequence }) + [sequence] {
+                let source = OutboxSource(identity: 9, origin: 1, sequence: again)
+                let outcome = host.insert("m", to: [anna.receiver(qos: 2)], source: source)
+                #expect(outcome == [.duplicate], "\(again) behind \(sequence)")
+            }
+        }
+    }
+
     @Test("Repeats out of one outbox are dropped, whatever comes between")
     func sources() throws {
         var anna = TestClient("anna")

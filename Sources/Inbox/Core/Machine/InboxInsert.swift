@@ -219,17 +219,20 @@ extension InboxMachine {
     private func isRepeat(_ index: Int32, _ source: OutboxSource) -> Bool {
         guard let extras = sessions[index].pointee.extras else { return false }
         let (at, isThere) = extras.source(source)
-        return isThere && source.sequence <= extras.sources[at].sequence
+        return isThere && extras.sources[at].has(source.sequence)
     }
 
-    /// Remembers that the receiver has the publisher's outbox up to here.
+    /// Remembers that the receiver has this entry of the publisher's outbox.
     private func mark(_ index: Int32, _ source: OutboxSource, _ output: MachineOutput) {
         let extras = extras(index)
         let (at, isThere) = extras.source(source)
-        let mark = SessionExtras.SourceMark(
+        var mark = SessionExtras.SourceMark(
             identity: source.identity, origin: source.origin, sequence: source.sequence,
             usedAt: time.milliseconds)
         if isThere {
+            mark = extras.sources[at]
+            mark.add(source.sequence)
+            mark.usedAt = time.milliseconds
             extras.sources[at] = mark
         } else {
             extras.sources.insert(mark, at: at)
@@ -239,6 +242,7 @@ extension InboxMachine {
         beginValue()
         value.append(bigEndian: mark.sequence)
         value.append(bigEndian: mark.usedAt)
+        value.append(bigEndian: mark.earlier)
         put(output)
     }
 

@@ -61,7 +61,7 @@ extension InboxMachine {
             extras(index).sources.append(
                 .init(
                     identity: suffix.u64(), origin: suffix.u64(), sequence: row.u64(),
-                    usedAt: row.u64()))
+                    usedAt: row.u64(), earlier: row.u64()))
         case .will: break  // Its record stays in the engine; meta or outbox refers to it.
         case .member: extras(index).members.append([UInt8](suffix.slice(suffix.remaining)))
         case .idempotency:

@@ -129,13 +129,19 @@ extension InboxMachine {
         guard leaderTerm != nil else { return sequence }
         let isNext = extras.emittedThrough + 1 == sequence || extras.outbox.count == 1
         if let record, isNext, !extras.isReadingOutbox,
-            extras.outbox.count <= InboxLimits.outboxWindow
+            isWithinWindow(sequence, of: extras)
         {
             emitOutbox(index, sequence, isWill: false, record, output)
         } else {
             pumpOutbox(index, output)
         }
         return sequence
+    }
+
+    /// Not so far ahead of the oldest open entry that receivers' marks could not tell them apart.
+    private func isWithinWindow(_ sequence: UInt64, of extras: SessionExtras) -> Bool {
+        guard let oldest = extras.outbox.first?.sequence else { return true }
+        return sequence - oldest < UInt64(InboxLimits.outboxWindow)
     }
 
     /// Hands an entry to the home worker.
@@ -164,8 +170,9 @@ extension InboxMachine {
         guard leaderTerm != nil, let extras = sessions[index].pointee.extras,
             !extras.isReadingOutbox
         else { return }
-        let window = extras.outbox.prefix(InboxLimits.outboxWindow)
-        let entries = window.filter { $0.sequence > extras.emittedThrough }
+        let entries = extras.outbox.prefix(InboxLimits.outboxWindow).filter {
+            $0.sequence > extras.emittedThrough && isWithinWindow($0.sequence, of: extras)
+        }
         guard !entries.isEmpty else { return }
         var keys: [[UInt8]] = []
         for entry in entries {

@@ -35,13 +35,36 @@ final class SessionExtras {
         var subscription: StoredSubscription
     }
 
-    /// The last outbox sequence of a publisher that this receiver has.
+    /// The entries of a publisher's outbox that this receiver has.
+    ///
+    /// They come out of order: each is routed by its topic, and one may be sent again after others.
+    /// An outbox sends none that is `InboxLimits.outboxWindow` ahead of its oldest, which is less
+    /// than there are bits: what lies behind them is done.
     struct SourceMark: Equatable {
         var identity: UInt64
         var origin: UInt64
+        /// The highest.
         var sequence: UInt64
         /// Range time of the last use, in milliseconds.
         var usedAt: UInt64
+        /// Bit n: `sequence - 1 - n` is here too.
+        var earlier: UInt64 = 0
+
+        func has(_ other: UInt64) -> Bool {
+            if other >= sequence { return other == sequence }
+            let back = sequence - other - 1
+            return back >= 64 || earlier & 1 << back != 0
+        }
+
+        mutating func add(_ other: UInt64) {
+            if other > sequence {
+                let step = other - sequence
+                earlier = earlier << step | 1 << (step - 1)
+                sequence = other
+            } else if other < sequence {
+                earlier |= 1 << (sequence - other - 1)
+            }
+        }
     }
 
     /// An idempotency key and the outbox entry it made.
