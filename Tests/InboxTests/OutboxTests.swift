@@ -79,6 +79,31 @@ struct OutboxTests {
         #expect(host.takeOutbox().isEmpty && host.machine.metrics.unfinished == 0)
     }
 
+    /// Cuts the range so that the client's session goes to the new half.
+    private func split(_ host: InboxHarness, before client: TestClient) throws -> InboxHarness {
+        let bucket = Array(InboxKeys.sessionPrefix(client.session).prefix(2))
+        let key = try #require(host.machine.splitKey(near: bucket))
+        let machine = host.machine.splitOff(at: key, output: host.output) as? InboxMachine
+        let right = InboxHarness(machine: try #require(machine), now: host.now)
+        right.engine = host.engine
+        right.index = host.index
+        host.settle()
+        return right
+    }
+
+    @Test("What an outbox has not sent when its range is cut is sent by the other half")
+    func cutWithUnsent() throws {
+        var anna = TestClient("anna")
+        try anna.connect(host)
+        let count = InboxLimits.outboxWindow + 3
+        for number in 1...count { _ = publish(anna, UInt16(number), "m\(number)") }
+        #expect(host.takeOutbox().count == InboxLimits.outboxWindow)
+        let right = try split(host, before: anna)
+        done(anna, [1, 2, 3], right)
+        let next = (1...3).map { UInt64(InboxLimits.outboxWindow + $0) }
+        #expect(right.takeOutbox().map(\.source.sequence) == next)
+    }
+
     @Test("What was accepted is fanned out by the next leader, with the same source")
     func leaderChange() throws {
         var anna = TestClient("anna")

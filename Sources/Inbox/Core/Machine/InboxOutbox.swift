@@ -194,11 +194,12 @@ extension InboxMachine {
         guard let extras = sessions[read.session].pointee.extras else { return }
         extras.isReadingOutbox = false
         for (entry, value) in zip(entries, values) {
-            guard entry.sequence > extras.emittedThrough, let value,
+            guard entry.sequence > extras.emittedThrough,
                 extras.outbox.contains(where: { $0.sequence == entry.sequence })
             else { continue }
             let head = entry.willNumber > 0 ? 1 : 13
-            guard value.count >= head else { continue }
+            // Nothing overtakes an entry that cannot be read: it is tried again later.
+            guard let value, value.count >= head else { return }
             value.withUnsafeBytes {
                 emitOutbox(
                     read.session, entry.sequence, isWill: entry.willNumber > 0,
@@ -287,7 +288,8 @@ extension InboxMachine {
         guard let extras = sessions[index].pointee.extras, extras.workPosition >= 0 else { return }
         let position = Int(extras.workPosition)
         extras.workPosition = -1
-        extras.emittedThrough = extras.outboxNext - 1
+        // A record that moves to the other half of a range goes on where it was.
+        if extras.outbox.isEmpty { extras.emittedThrough = extras.outboxNext - 1 }
         guard let last = work.popLast(), last != index else { return }
         work[position] = last
         self.extras(last).workPosition = Int32(position)

@@ -65,10 +65,12 @@ extension InboxMachine {
     ) {
         let session = sessions[index]
         if session.pointee.kind == .group { return dispatchGroup(index, output) }
-        guard let pusher = session.pointee.pusher, pusher.readToken == 0,
-            pusher.nextSequence == entry.sequence, pusher.hasCredit,
+        guard let pusher = session.pointee.pusher, pusher.readToken == 0, pusher.hasCredit,
             fitsWindow(session.pointee.queue, entry.sequence)
         else { return }
+        // Something before it was not pushed, as after a cut of the range: it comes with that.
+        if pusher.nextSequence < entry.sequence { return pump(index, output) }
+        guard pusher.nextSequence == entry.sequence else { return }
         pusher.nextSequence = entry.sequence + 1
         push(pusher, sequence: entry.sequence, flags: entry.flags & 7, ids, record, output)
     }

@@ -94,6 +94,9 @@ extension InboxMachine {
         setKind(index, .residue)
         setAttached(index, nil)
         dropWork(index)
+        // The answer to a read that is under way comes to this half, which has no use for it.
+        sessions[index].pointee.extras?.isReadingOutbox = false
+        sessions[index].pointee.pusher?.readToken = 0
         moveBodies(index, to: right, cut, &moved, &copies)
         var session = sessions.remove(index)
         tenants.release(session.tenant)
