@@ -65,7 +65,7 @@ package struct TenantSettings: Equatable, Sendable {
     package var outboundBytesPerSecond = 0
     package var receiveMaximum = 200
     package var sendWindowMin = 8
-    package var sendWindowMax = 1_024
+    package var sendWindowMax = 65_535
     package var resendTimesMax = 3
     package var resendTimeoutSeconds = 10
 
