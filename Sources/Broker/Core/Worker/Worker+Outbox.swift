@@ -90,7 +90,7 @@ extension Worker {
         case .refused:
             // Nothing was done with it: again, before anything else of this source.
             outboxRetries.append(task)
-            timers.schedule(
+            _ = timers.schedule(
                 at: now + WorkerLimits.outboxRetryAfter, token: 0,
                 kind: TimerKind.outbox.rawValue)
         case .unknown:
