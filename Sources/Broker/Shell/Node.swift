@@ -116,7 +116,7 @@ extension NodeOptions {
         port: Port, index: WorkerIndex, now: Instant, _ wallTime: WallTime
     ) -> Worker<Port> {
         let place = Place(node: node, worker: index)
-        let seed = seed &+ UInt64(index.rawValue) &* 0x9E37_79B9_7F4A_7C15
+        let seed = workerSeed(index)
         let map = initialMap
         let outbox = Outbox()
         let host = makeHost(place, map, outbox, seed)
@@ -134,6 +134,13 @@ extension NodeOptions {
                 now: now, wallTime: wallTime, outbox: outbox,
                 client: RangeClient(place: place, epoch: epoch, map: map, seed: seed),
                 host: host))
+    }
+
+    /// A stream of its own for each worker. Their seeds must not lie a multiple of the generator's
+    /// step apart: the streams would be one, shifted, and name the same ranges and client ids.
+    private func workerSeed(_ index: WorkerIndex) -> UInt64 {
+        var source = SeededRandom(seed: seed ^ UInt64(index.rawValue) << 32)
+        return source.next()
     }
 
     private func makeHost(
