@@ -66,9 +66,7 @@ final class WorkerShell: LoopHandler, WorkerPort {
     ) {
         beginTurn()
         let traits = listeners[listener]
-        var name = PeerName(
-            host: peer.ip.map { $0.description } ?? "", text: peer.description,
-            listener: traits.name, tenant: traits.tenant)
+        var name = Self.name(of: peer, traits)
         if traits.isSealed {
             name.certificate = loop.peerCertificate(of: connection).map {
                 Policy.PeerCertificate($0)
@@ -83,6 +81,23 @@ final class WorkerShell: LoopHandler, WorkerPort {
             return
         }
         if let upgrade = traits.upgrade { addStage(slot, upgrade) }
+    }
+
+    func turnedAway(listener: Int, peer: PeerAddress, reason: CloseReason) {
+        beginTurn()
+        let cause =
+            switch Self.end(of: reason) {
+            case .peerClosed: "closed by the client in the handshake"
+            case .failed(let text): text
+            case .byUs, .inputLimit: "closed in the handshake"
+            }
+        worker.turnedAway(Self.name(of: peer, listeners[listener]), cause: cause)
+    }
+
+    private static func name(of peer: PeerAddress, _ traits: ListenerTraits) -> PeerName {
+        PeerName(
+            host: peer.ip.map { $0.description } ?? "", text: peer.description,
+            listener: traits.name, tenant: traits.tenant)
     }
 
     func received(

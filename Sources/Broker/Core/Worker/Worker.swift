@@ -180,6 +180,18 @@ package final class Worker<Port: WorkerPort> {
         return index
     }
 
+    /// A connection ended before it was handed over: its PROXY header or TLS handshake failed.
+    package func turnedAway(_ peer: PeerName, cause: String) {
+        let event = ChannelEvent.channelError(cause: cause)
+        events.report(.channelError, TenantSlot(0)) {
+            EventRecord(
+                milliseconds: wallTime.milliseconds,
+                tenant: (peer.tenant ?? .standard).text,
+                subject: EventSubject(user: "", clientID: "", peer: peer.text),
+                event: .channel(event))
+        }
+    }
+
     /// Output of a connection fell to the low watermark.
     package func outputDrained(_ index: Int32) {
         let session = sessions[pointer: index]

@@ -85,6 +85,7 @@ public struct EventSubject: Equatable, Sendable {
 public struct EventRecord: Equatable, Sendable {
     /// Wall-clock time in milliseconds since 1970.
     public var milliseconds: UInt64
+    /// Empty if it concerns the whole node.
     public var tenant: String
     /// Nil if it concerns no single client.
     public var subject: EventSubject?
@@ -101,7 +102,8 @@ public struct EventRecord: Equatable, Sendable {
 
     /// One line without line breaks or control characters.
     public var logLine: String {
-        var line = event.kind.name + " tenant=" + tenant.escapedForLog
+        var line = event.kind.name
+        if !tenant.isEmpty { line += " tenant=" + tenant.escapedForLog }
         if let subject {
             line += " client='" + subject.clientID.escapedForLog + "'"
             if !subject.user.isEmpty { line += " user='" + subject.user.escapedForLog + "'" }
