@@ -29,7 +29,7 @@ struct OptionArguments: ParsableArguments {
         let environment = OptionSources.environment(variables)
         let arguments = OptionSources.commandLine(
             set + (data.map { ["dataDirectory=" + $0] } ?? []))
-        sources += [environment.options, arguments.options]
+        sources += environment.options + arguments.options
         var outcome = ConfigurationDecoder.decode(sources)
         outcome.errors = errors + arguments.errors + outcome.errors
         outcome.warnings = environment.warnings + outcome.warnings

@@ -21,7 +21,7 @@ start_apus() {
         return 0
     fi
     rm -f "$work/ready"
-    .build/release/apus serve --data "$work/data" --ready-file "$work/ready" \
+    "${BINARY:-.build/release/apus}" serve --data "$work/data" --ready-file "$work/ready" \
         --set listeners.tcp=127.0.0.1:0 "$@" >"$work/log" 2>&1 &
     apus_pid=$!
     local tries=0

@@ -164,7 +164,8 @@ struct OptionTests {
         let arguments = OptionSources.commandLine([
             "listeners.ws=off", "loops=4", "authentication.order=anonymous",
         ])
-        let outcome = ConfigurationDecoder.decode([file, environment.options, arguments.options])
+        let outcome = ConfigurationDecoder.decode(
+            [file] + environment.options + arguments.options)
         #expect(outcome.errors.isEmpty, "\(outcome.errors)")
         #expect(environment.warnings.map(\.mark) == [.environment(name: "APUS_PORT_1883_TCP_ADDR")])
         let configuration = outcome.configuration
@@ -183,10 +184,24 @@ struct OptionTests {
         let arguments = OptionSources.commandLine([
             "listeners.tcp=127.0.0.1:0", "poller=epoll", "loops=1",
         ])
-        let outcome = ConfigurationDecoder.decode([arguments.options])
+        let outcome = ConfigurationDecoder.decode(arguments.options)
         #expect(outcome.errors.isEmpty && arguments.errors.isEmpty)
         #expect(outcome.configuration.listeners.map(\.address.description) == ["127.0.0.1:0"])
         #expect(OptionSources.commandLine(["loops", "=3"]).errors.count == 2)
+    }
+
+    @Test("an address and other options of a listener may come in arguments of their own")
+    func addressAndMore() {
+        let arguments = OptionSources.commandLine([
+            "listeners.tls=127.0.0.1:0", "listeners.tls.certificates=a.pem",
+            "listeners.tls.keys=a.key", "fsync.inbox=on", "fsync=off",
+        ])
+        let outcome = ConfigurationDecoder.decode(arguments.options)
+        #expect(outcome.errors.isEmpty, "\(outcome.errors)")
+        let listener = outcome.configuration.listeners.first
+        #expect(listener?.address.description == "127.0.0.1:0")
+        #expect(listener?.certificates == ["a.pem"])
+        #expect(!outcome.configuration.fsync.inbox)
     }
 
     /// Options that contradict each other, and words of the error.

@@ -80,7 +80,12 @@ final class WorkerShell: LoopHandler, WorkerPort {
             loop.close(connection, afterFlush: false)
             return
         }
-        if let upgrade = traits.upgrade { addStage(slot, upgrade) }
+        if let upgrade = traits.upgrade {
+            addStage(slot, upgrade)
+            // The worker set it before there was a stage.
+            setInputLimit(
+                ConnectionKey(connection.rawValue), WorkerLimits.connectPacketBytesMax)
+        }
     }
 
     func turnedAway(listener: Int, peer: PeerAddress, reason: CloseReason) {

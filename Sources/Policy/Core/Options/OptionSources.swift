@@ -1,4 +1,6 @@
-/// Options from the environment and from the command line.
+/// Options from the environment and from the command line: each variable and each argument is a
+/// source of its own, so that the later of two wins, and `listeners.tls=ADDRESS` goes together
+/// with `listeners.tls.keys=PATH`.
 package enum OptionSources {
     /// What begins every variable's name.
     package static let prefix = "APUS_"
@@ -9,8 +11,8 @@ package enum OptionSources {
     /// every service, `APUS_PORT` for one called apus).
     package static func environment(
         _ variables: [(name: String, value: String)]
-    ) -> (options: OptionValue, warnings: [OptionError]) {
-        var entries: [OptionEntry] = []
+    ) -> (options: [OptionValue], warnings: [OptionError]) {
+        var options: [OptionValue] = []
         var warnings: [OptionError] = []
         for (name, value) in variables.sorted(by: { $0.name < $1.name })
         where name.hasPrefix(prefix) {
@@ -19,16 +21,16 @@ package enum OptionSources {
                 warnings.append(OptionError(mark, "is no option and is ignored"))
                 continue
             }
-            entries.append(nest(path[...], value, mark))
+            options.append(.map([nest(path[...], value, mark)], mark))
         }
-        return (merge(entries, .environment(name: prefix)), warnings)
+        return (options, warnings)
     }
 
     /// Reads `key=value` of `--set`.
     package static func commandLine(
         _ arguments: [String]
-    ) -> (options: OptionValue, errors: [OptionError]) {
-        var entries: [OptionEntry] = []
+    ) -> (options: [OptionValue], errors: [OptionError]) {
+        var options: [OptionValue] = []
         var errors: [OptionError] = []
         for argument in arguments {
             let mark = OptionMark.commandLine(argument: argument)
@@ -38,9 +40,9 @@ package enum OptionSources {
             }
             let path = argument[..<equals].split(separator: ".", omittingEmptySubsequences: false)
             let value = String(argument[argument.index(after: equals)...])
-            entries.append(nest(path.map(String.init)[...], value, mark))
+            options.append(.map([nest(path.map(String.init)[...], value, mark)], mark))
         }
-        return (merge(entries, .commandLine(argument: "")), errors)
+        return (options, errors)
     }
 
     private static func nest(
@@ -51,25 +53,6 @@ package enum OptionSources {
         }
         return OptionEntry(
             name: name, mark: mark, value: .map([nest(path.dropFirst(), value, mark)], mark))
-    }
-
-    /// Joins trees; the later of two values of one name wins, as it does between sources.
-    private static func merge(_ entries: [OptionEntry], _ mark: OptionMark) -> OptionValue {
-        var merged: [OptionEntry] = []
-        for entry in entries {
-            guard let place = merged.firstIndex(where: { $0.name == entry.name }) else {
-                merged.append(entry)
-                continue
-            }
-            if case .map(let old, let oldMark) = merged[place].value,
-                case .map(let new, _) = entry.value
-            {
-                merged[place].value = merge(old + new, oldMark)
-            } else {
-                merged[place] = entry
-            }
-        }
-        return .map(merged, mark)
     }
 
     /// The path that a variable means, or nil.
