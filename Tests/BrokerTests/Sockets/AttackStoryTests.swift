@@ -161,6 +161,24 @@ struct AttackStoryTests {
         node.checkThatDescriptorsReturn()
     }
 
+    @Test("[attack 28] [refusal P17] distinct retained topics without end: some, then no more")
+    func retainedTopics() throws {
+        let node = try ServingNode(["TotalRetainTopics": "8"])
+        let (client, _) = connect(node, "hostile")
+        var taken = 0
+        for number in 0..<100 {
+            client.send(
+                Greeting.publish("kept/\(number)", [1], qos: .atLeastOnce, retain: true))
+            let answer = next(client)
+            if answer != .puback(0x97) { taken += 1 }
+            #expect([.puback(0x10), .puback(0x97)].contains(answer))
+        }
+        #expect(taken > 0 && taken <= 8)
+        client.close()
+        node.checkThatOthersAreServed()
+        node.checkThatDescriptorsReturn()
+    }
+
     @Test("[attack 32] correlation data of 60,000 bytes, again and again")
     func correlationData() throws {
         let node = try ServingNode()

@@ -18,7 +18,7 @@ package final class SimulatedActor {
     private var asked: UInt16?
     /// The step of the SUBACK since which the session has had its subscription without a gap.
     package private(set) var subscribedSince: Int?
-    /// The step of the first SUBACK by connection; 0 stands for all connections of a stored session.
+    /// The step of the first SUBACK by connection; 0 stands for all of a stored session's.
     package private(set) var firstSubscribed: [Int: Int] = [:]
     private var serials: [String: Int] = [:]
 

@@ -44,8 +44,8 @@ package struct SessionMachine: ~Copyable {
         case ignoreRepeat
         /// More unacknowledged publishes than CONNACK allowed [MQTT-3.3.4-7].
         case exceedsReceiveMaximum
-        /// Another exchange, of the other QoS, has this packet id [MQTT-2.2.1-3]. In 5.0 `complete(serial)` with
-        /// the refusal, whose turn it then is; 3.x has no word for it.
+        /// Another exchange, of the other QoS, has this packet id [MQTT-2.2.1-3]. In 5.0
+        /// `complete(serial)` with the refusal, whose turn it then is; 3.x has no word for it.
         case identifierInUse(serial: UInt32?)
     }
 
