@@ -6,8 +6,8 @@ CORE = APUS_CORE=1 $(SWIFT)
 SWIFT_FILES = Package.swift Sources Tests Perf
 
 .DEFAULT_GOAL := test
-.PHONY: run test core deps format lint docs fuzz sanitize bench bench-check clients mutants \
-	simulate soak
+.PHONY: run test conformance core deps format lint docs fuzz sanitize bench bench-check \
+	clients mutants simulate soak
 
 run: deps ## serve on loopback; ARGS="…" are passed on
 	$(SWIFT) run -c release apus serve $(ARGS)
@@ -41,6 +41,11 @@ sanitize: ## AddressSanitizer, then ThreadSanitizer, over everything up to Broke
 	ASAN_OPTIONS=detect_leaks=0 $(CORE) test --sanitize=address --build-path .build-address \
 		$(if $(FILTER),--filter $(FILTER))
 	$(CORE) test --sanitize=thread --build-path .build-thread $(if $(FILTER),--filter $(FILTER))
+
+conformance: ## every statement on both pollers, and on ranges that lose and delay
+	$(CORE) build -c release --build-tests --build-path .build-core
+	APUS_CONFORMANCE_HOSTS=epoll,uring,faulty $(CORE) test -c release --skip-build \
+		--build-path .build-core --filter Conformance
 
 bench: ## [SCENARIO=name]
 	$(CORE) run -c release --build-path .build-core perf $(SCENARIO)

@@ -29,7 +29,8 @@ struct Host: Sendable, CustomStringConvertible {
     /// after half a second, and then later and later.
     var patience: Duration { kind == .faulty ? .seconds(60) : .seconds(15) }
 
-    /// Every host that this machine can have. `APUS_CONFORMANCE_HOSTS=epoll,faulty` chooses.
+    /// Both pollers, as far as this machine has them. `APUS_CONFORMANCE_HOSTS=epoll,uring,faulty`
+    /// chooses others; `make conformance` takes all three.
     static let all: [Host] = wanted.compactMap(start)
 
     /// Hosts for what depends on real time to the second.
