@@ -79,12 +79,19 @@ struct OutboxTests {
         #expect(host.takeOutbox().isEmpty && host.machine.metrics.unfinished == 0)
     }
 
+    private enum SplitError: Error {
+        case otherMachine
+    }
+
     /// Cuts the range so that the client's session goes to the new half.
     private func split(_ host: InboxHarness, before client: TestClient) throws -> InboxHarness {
         let bucket = Array(InboxKeys.sessionPrefix(client.session).prefix(2))
         let key = try #require(host.machine.splitKey(near: bucket))
-        let machine = host.machine.splitOff(at: key, output: host.output) as? InboxMachine
-        let right = InboxHarness(machine: try #require(machine), now: host.now)
+        let upper = host.machine.splitOff(at: key, output: host.output)
+        guard let machine = upper as? InboxMachine else {
+            throw SplitError.otherMachine
+        }
+        let right = InboxHarness(machine: machine, now: host.now)
         right.engine = host.engine
         right.index = host.index
         host.settle()
