@@ -182,6 +182,7 @@ extension Worker {
             let size = stored.openSizes.removeValue(forKey: sequence) ?? 0
             finishStored(sequence, size: size, session, index)
         case .received:
+            stored.unreleased.append(sequence)
             stored.acknowledgements.append(
                 AcknowledgeCommand.Entry(sequence: sequence, kind: .pubrecReceived))
             markAcknowledging(session, index)
@@ -270,7 +271,14 @@ extension Worker {
                 .disconnect(.inboxTransientError(reason: "acknowledgement")))
             return
         }
-        for sequence in sequences where session.pointee.machine.completeReceived(sequence) {
+        guard let stored = session.pointee.rare?.stored else { return }
+        // Answers may overtake each other; PUBREL keeps the order of PUBREC [MQTT-4.6.0-4].
+        stored.committed.formUnion(sequences)
+        while let sequence = stored.unreleased.first,
+            stored.committed.remove(sequence) != nil
+        {
+            stored.unreleased.removeFirst()
+            guard session.pointee.machine.completeReceived(sequence) else { continue }
             sendAcknowledgement(
                 .pubrel, session, packetID: OutboundWindow.packetID(of: sequence),
                 reasonCode: .success)
@@ -374,6 +382,10 @@ final class StoredState {
     var bytesGranted: UInt64 = 0
     /// Bytes of entries that the client has not acknowledged, by sequence; at most the credit.
     var openSizes: [UInt64: Int] = [:]
+    /// PUBREC came and PUBREL has not left, in the order of PUBREC; and those of them that the
+    /// inbox has committed. At most the receive maximum.
+    var unreleased: [UInt64] = []
+    var committed: Set<UInt64> = []
     /// Acknowledgements of this turn.
     var acknowledgements: [AcknowledgeCommand.Entry] = []
     /// Replayed retained messages that the client has not acknowledged, about.
