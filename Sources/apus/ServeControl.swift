@@ -81,7 +81,7 @@ final class ServeControl: @unchecked Sendable {
         }
         log.write(.warning, "clients that have not left are cut off")
         node.stop()
-        Thread.sleep(forTimeInterval: Double(Self.stopTime.components.seconds))
+        _ = ProcessSignal.next(within: Self.stopTime)
         log.write(.error, "the loops have not ended")
         log.flush()
         _exit(ServeExit.stuck.rawValue)

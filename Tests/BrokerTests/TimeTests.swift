@@ -57,7 +57,7 @@ struct TimeTests {
         var overrides = TenantOverrides()
         try overrides.set("TotalConnectPerSecond", to: "1")
         let wanted = overrides
-        var options = RigOptions()
+        let options = RigOptions()
         try options.tenants.update { table throws(SettingError) in
             try table.store(wanted, for: .standard)
         }
