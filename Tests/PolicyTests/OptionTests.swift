@@ -216,7 +216,12 @@ struct OptionTests {
         ([("authentication.order", "password")], "passwordFile: is needed"),
         ([("authentication.passwordFile", "p")], "never asked"),
         ([("tenants.a b.MaximumQoS", "1")], "no tenant's name"),
-        ([("tenants.acme.MaxSessionExpirySeconds", "1s")], "is above"),
+        (
+            [
+                ("tenants.acme.MinSessionExpirySeconds", "60s"),
+                ("tenants.acme.MaxSessionExpirySeconds", "1s"),
+            ], "is above"
+        ),
         ([("tenants.acme.MaximumQoS", "7")], "must be 0 to 2"),
         ([("loops", "1"), ("loops", "2")], "stands twice"),
     ]

@@ -17,16 +17,16 @@ struct SettingTests {
         ("MaximumQoS", "2", "3"),
         ("MaxTopicLevelLength", "40", "0"), ("MaxTopicLevels", "16", "0"),
         ("MaxTopicLength", "255", "65536"), ("MaxTopicAlias", "10", "65536"),
-        ("MaxSharedGroupMembers", "200", "0"), ("MaxTopicFiltersPerInbox", "100", "0"),
+        ("MaxSharedGroupMembers", "10000", "0"), ("MaxTopicFiltersPerInbox", "10000", "0"),
         ("MsgPubPerSec", "unlimited", "-1"), ("ReceivingMaximum", "200", "0"),
         ("InBoundBandWidth", "unlimited", "-1"), ("OutBoundBandWidth", "unlimited", "-1"),
         ("MaxLastWillBytes", "262144000", "262144001"),
         ("MaxUserPayloadBytes", "262144", "268435457"), ("MinSendPerSec", "8", "0"),
         ("MaxResendTimes", "3", "-1"), ("ResendTimeoutSeconds", "10", "0"),
-        ("MaxTopicFiltersPerSub", "10", "101"), ("MaxGroupFanout", "100", "0"),
+        ("MaxTopicFiltersPerSub", "100", "101"), ("MaxGroupFanout", "100", "0"),
         ("MaxPersistentFanout", "2147483647", "0"), ("MaxPersistentFanoutBytes", "unlimited", "0"),
-        ("MaxSessionExpirySeconds", "86400", "4294967296"), ("MinSessionExpirySeconds", "60", "0"),
-        ("MinKeepAliveSeconds", "60", "65535"), ("SessionInboxSize", "1000", "65536"),
+        ("MaxSessionExpirySeconds", "86400", "4294967296"), ("MinSessionExpirySeconds", "1", "0"),
+        ("MinKeepAliveSeconds", "1", "65535"), ("SessionInboxSize", "1000", "65536"),
         ("QoS0DropOldest", "false", "x"), ("RetainMessageMatchLimit", "unlimited", "-1"),
     ]
 
@@ -96,6 +96,7 @@ struct SettingTests {
     @Test("a session expiry below its minimum is a contradiction")
     func contradiction() throws {
         var overrides = TenantOverrides()
+        try overrides.set("MinSessionExpirySeconds", to: "60")
         try overrides.set("MaxSessionExpirySeconds", to: "30")
         #expect(overrides.check().errors.count == 1)
         try overrides.set("MinSessionExpirySeconds", to: "30")

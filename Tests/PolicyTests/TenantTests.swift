@@ -54,6 +54,7 @@ struct TenantTests {
         let acme = try #require(TenantName("acme"))
         var table = TenantTable()
         var stored = TenantOverrides()
+        try stored.set("MinSessionExpirySeconds", to: "60")
         try stored.set("MaxSessionExpirySeconds", to: "10")
         let before = table.epoch
         #expect(throws: SettingError.self) { try table.store(stored, for: acme) }
