@@ -17,12 +17,12 @@ struct ServeTests {
     }
 
     private func serve(
-        _ arguments: [String], environment: [String: String] = [:]
+        _ arguments: [String], data: String? = nil, environment: [String: String] = [:]
     ) throws -> ChildProcess {
         try ChildProcess(
             path: Self.program,
             arguments: ["serve", "--ready-file", directory.file("ready")]
-                + ["--data", directory.file("data"), "--set", "loops=2"] + arguments,
+                + ["--data", data ?? directory.file("data"), "--set", "loops=2"] + arguments,
             environment: environment)
     }
 
@@ -89,7 +89,7 @@ struct ServeTests {
         #expect(wrong.waitForExit(within: .seconds(10)) == 1)
         let noFile = try serve(Self.anyPort + ["--set", "authorisation.file=/nowhere"])
         #expect(noFile.waitForExit(within: .seconds(10)) == 1)
-        let noDirectory = try serve(Self.anyPort + ["--set", "dataDirectory=/proc/apus"])
+        let noDirectory = try serve(Self.anyPort, data: "/proc/apus")
         #expect(noDirectory.waitForExit(within: .seconds(10)) == 2)
     }
 }
