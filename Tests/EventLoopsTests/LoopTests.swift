@@ -243,7 +243,8 @@ struct LoopTests {
                 var taken: [Int32] = []
                 while case let copy = apus_duplicate(2), copy >= 0 { taken.append(copy) }
                 demand(12, rig.run { rig.loop.counters.acceptPauses >= 2 })
-                demand(13, rig.handler.open.count == 1)
+                // The ring may have taken some of them before the last descriptor was gone.
+                demand(13, (1..<5).contains(rig.handler.open.count))
                 first.send([5])
                 demand(14, rig.collect(first, count: 1) == [5])
                 for copy in taken { apus_close(copy) }

@@ -339,10 +339,6 @@ struct RefusalTests {
             Greeting.publish("a", qos: .exactlyOnce, packetID: 1)
                 + Greeting.subscribe("a", packetID: 1), .suback([0x91]), .pubrec(0x10)),
         row(
-            "[refusal S16] SUBSCRIBE with an identifier in use, 3.1.1", .v311,
-            Greeting.publish("a", qos: .exactlyOnce, version: .v311, packetID: 1)
-                + Greeting.subscribe("a", version: .v311, packetID: 1), .pubrec(0), .suback([0])),
-        row(
             "[refusal U07] UNSUBSCRIBE with an identifier in use", .v5,
             Greeting.publish("a", qos: .exactlyOnce, packetID: 1) + unsubscribe(["a"], .v5),
             .unsuback([0x91]), .pubrec(0x10)),
