@@ -243,7 +243,7 @@ package final class TLSEngine {
         }
     }
 
-    /// Whether nothing more will come of this session: closed by the peer, or failed.
+    /// Whether nothing more will come: closed by the peer, or failed.
     package func hasEnded(_ slot: Int32) -> Bool {
         let phase = sessions[pointer: slot].pointee.phase
         return phase == .ended || phase == .halfClosed

@@ -31,7 +31,7 @@ package struct MessageQueue: ~Copyable {
     }
 }
 
-/// One waiting message: its record and how this session receives it.
+/// One waiting message: its record and how its receiver gets it.
 package struct QueuedMessage: BitwiseCopyable {
     /// The record's bytes; one reference belongs to the holder of this value.
     package var record: SharedBlock

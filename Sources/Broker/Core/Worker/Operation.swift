@@ -47,8 +47,6 @@ enum PublishOrigin {
     case session(SessionRef, serial: UInt32)
     /// An entry of an outbox: its end is committed in the publisher's inbox.
     case outbox(OutboxTask)
-    /// A publish on behalf of the API.
-    case request(UInt64)
 }
 
 /// An entry of an outbox that this worker fans out.

@@ -61,7 +61,7 @@ struct Session: ~Copyable {
     /// Of the last merge of overlapping subscriptions that it was in; see `MergeTable`.
     var mergeStamp: UInt32 = 0
     var mergeIndex: Int32 = 0
-    /// Slots of the worker's filter table that this session subscribes to (transient sessions).
+    /// Slots of the worker's filter table that a transient session subscribes to.
     var filters: [UInt32] = []
 
     struct Flags: OptionSet {

@@ -74,7 +74,7 @@ extension Worker {
         }
     }
 
-    /// A publish of this session has its outcome: sends every acknowledgement whose turn it is.
+    /// A publish has its outcome: sends every acknowledgement whose turn it is.
     func completePublish(
         _ serial: UInt32, _ reasonCode: ReasonCode, _ session: UnsafeMutablePointer<Session>,
         _ index: Int32

@@ -40,8 +40,7 @@ extension Worker {
             session.pointee.access = AccessState(permissions, user: user, safe: safe)
             return permissions.allowsConnect
         case .ask:
-            // An authoriser that must be asked for every action is not offered to a loop yet:
-            // the node refuses to start with one.
+            // Only compiled rules are evaluated here so far. Fails closed: the client is refused.
             return false
         }
     }

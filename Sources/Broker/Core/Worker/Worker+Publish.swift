@@ -319,7 +319,6 @@ extension Worker {
                 finishPublish(serial, outcome, session, index)
             }
         case .outbox(let task): finishOutbox(task, outcome)
-        case .request(let token): finishedRequests.append((token, outcome.reasonCode))
         }
     }
 }

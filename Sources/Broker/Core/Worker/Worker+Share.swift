@@ -84,7 +84,8 @@ extension Worker {
         store(&message, [receiver], origin, &groups)
     }
 
-    /// A message that a group's inbox leased to one of our members.
+    /// A message that a group's inbox leased to one of our members. None is expected: the Broker
+    /// joins no group's inbox yet, so what comes is counted and left to its lease.
     func receiveGroupPush(_ body: RawSpan) {
         guard let push = body.withUnsafeBytes({ GroupPushMessage.decode($0) }) else {
             metrics.damagedFrames &+= 1

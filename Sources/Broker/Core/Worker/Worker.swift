@@ -74,7 +74,6 @@ package final class Worker<Port: WorkerPort> {
     var operations = Slab<Operation>()
     var acknowledging: [SessionRef] = []
     var retryAcknowledging: [SessionRef] = []
-    var finishedRequests: [(UInt64, ReasonCode)] = []
 
     // Routes.
     var routes: RouteCache
