@@ -108,6 +108,8 @@ final class ServeControl: @unchecked Sendable {
         }
         do throws(PolicyFileError) {
             try access.reload(fresh)
+            // Loops that sleep would judge their sessions by the old rules until they wake.
+            node.wake()
             report(.reloaded(subject: "users, rules and tenants"))
         } catch {
             report(.reloadFailed(subject: "users, rules and tenants", reason: "\(error)"))

@@ -87,7 +87,7 @@ package final class Node {
         ) { loop in
             WorkerShell(loop: loop, listeners: traits, access: access, options: settled)
         }
-        access.results.connect(group.handles)
+        access.connect(group.handles)
         gate.connect(group.handles)
         listeners = Array(zip(options.listeners.map(\.name), group.addresses)).map { ($0, $1) }
         handle = NodeHandle(handles: group.handles, beats: beats)

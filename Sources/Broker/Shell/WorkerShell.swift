@@ -101,8 +101,8 @@ final class WorkerShell: LoopHandler, WorkerPort {
 
     private static func name(of peer: PeerAddress, _ traits: ListenerTraits) -> PeerName {
         PeerName(
-            host: peer.ip.map { $0.description } ?? "", text: peer.description,
-            listener: traits.name, tenant: traits.tenant)
+            address: peer.ip, port: peer.port, text: peer.description, listener: traits.name,
+            tenant: traits.tenant)
     }
 
     func received(
@@ -166,7 +166,7 @@ final class WorkerShell: LoopHandler, WorkerPort {
 
     func turnEnding() {
         beginTurn()
-        takeAuthentications()
+        takeLateAnswers()
         if !selfMail.isEmpty {
             let mail = selfMail
             selfMail.removeAll(keepingCapacity: true)
@@ -192,9 +192,12 @@ final class WorkerShell: LoopHandler, WorkerPort {
 
     private func beginTurn() { worker.beginTurn(now: loop.now, wallTime: loop.wallTime) }
 
-    private func takeAuthentications() {
+    private func takeLateAnswers() {
         for (token, result) in access.results.take(loop.worker) {
             worker.completeAuthentication(token: token, result)
+        }
+        for (token, verdict) in access.verdicts.take(loop.worker) {
+            worker.completeJudgement(token: token, verdict)
         }
     }
 
@@ -262,6 +265,14 @@ final class WorkerShell: LoopHandler, WorkerPort {
 
     func permissions(for client: ClientIdentity) -> Permissions {
         access.permissions(for: client)
+    }
+
+    var authoriserEpoch: UInt64 { access.authoriserEpoch }
+
+    func judge(
+        _ action: AccessAction, of client: ClientIdentity, token: UInt64
+    ) -> AccessVerdict? {
+        access.judge(action, of: client, worker: loop.worker, token: token)
     }
 
     func outputCount(_ connection: ConnectionKey) -> Int { loop.outputCount(id(connection)) }

@@ -16,6 +16,12 @@ package struct RigOptions: Sendable {
     /// Per cent of authentications that are answered in a later turn.
     package var lateAnswerPercent = 0
     package var tenants = TenantStore()
+    /// Without one, everyone is let in under the name that they give.
+    package var authenticator: (any Authenticator)?
+    /// Without one, everything is allowed.
+    package var authoriser: (any Authoriser)?
+    /// Events are built and kept in `Rig.events`.
+    package var keepsEvents = false
 
     package init() {}
 }
@@ -49,6 +55,8 @@ package final class Rig {
     private var isMoving = false
     /// Blocks that were made to wait.
     package private(set) var lateBlocks = 0
+    /// What the workers reported, where that is kept.
+    package private(set) var events: [EventRecord] = []
 
     package init(seed: UInt64, _ options: RigOptions = RigOptions()) {
         random = SeededRandom(seed: seed)
@@ -60,13 +68,13 @@ package final class Rig {
         node.rangesPerStore = options.rangesPerStore
         node.seed = seed
         node.tenants = options.tenants
+        if options.keepsEvents { node.sinks = [CountingEventSink()] }
         if options.hostFaultPercent > 0 {
             node.faults = (options.hostFaultPercent, options.splitsMax)
         }
         for index in 0..<options.workers {
             let port = RigPort(
-                random: SeededRandom(seed: random.next()),
-                lateAnswerPercent: options.lateAnswerPercent)
+                random: SeededRandom(seed: random.next()), options)
             places.append(
                 RigWorker(
                     worker: node.makeWorker(
@@ -87,7 +95,8 @@ package final class Rig {
         let slot = place.worker.accepted(
             key, listener: 0,
             peer: PeerName(
-                host: "127.0.0.1", text: "127.0.0.1:\(key.rawValue)", listener: "rig", tenant: nil))
+                address: .v4Loopback, port: UInt16(truncatingIfNeeded: key.rawValue),
+                text: "127.0.0.1:\(key.rawValue)", listener: "rig", tenant: nil))
         guard slot >= 0 else {
             place.port.remove(key)
             return nil
@@ -168,10 +177,14 @@ package final class Rig {
         for question in place.port.takeQuestions() {
             place.worker.completeAuthentication(token: question.token, question.result)
         }
+        for answer in place.port.takeVerdicts() {
+            place.worker.completeJudgement(token: answer.token, answer.verdict)
+        }
         var keys = place.port.connections.keys.sorted { $0.rawValue < $1.rawValue }
         keys.shuffle(using: &random)
         for key in keys { handle(key, of: place) }
         if place.worker.endTurn() { isMoving = true }
+        events += place.worker.events.flush()
         carry(index)
     }
 

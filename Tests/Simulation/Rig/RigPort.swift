@@ -30,13 +30,20 @@ package final class RigPort: WorkerPort {
     package private(set) var questions: [(token: UInt64, result: AuthenticationResult)] = []
     private var random: SeededRandom
     private let lateAnswerPercent: Int
+    private let authenticator: (any Authenticator)?
+    private let authoriser: (any Authoriser)?
+    /// Answers of the authenticator and of the authoriser that came later.
+    private let lateResults = Guarded<[(token: UInt64, result: AuthenticationResult)]>([])
+    private let verdicts = Guarded<[(token: UInt64, verdict: AccessVerdict)]>([])
     private let scratch: UnsafeMutableRawPointer
     private static let scratchSize = 8 << 20
     private static let outputHigh = 1 << 20
 
-    package init(random: SeededRandom, lateAnswerPercent: Int) {
+    package init(random: SeededRandom, _ options: RigOptions) {
         self.random = random
-        self.lateAnswerPercent = lateAnswerPercent
+        lateAnswerPercent = options.lateAnswerPercent
+        authenticator = options.authenticator
+        authoriser = options.authoriser
         scratch = .allocate(byteCount: Self.scratchSize, alignment: 16)
     }
 
@@ -68,6 +75,17 @@ package final class RigPort: WorkerPort {
     package func takeQuestions() -> [(token: UInt64, result: AuthenticationResult)] {
         defer { questions = [] }
         return questions
+            + lateResults.withLock { results in
+                defer { results = [] }
+                return results
+            }
+    }
+
+    package func takeVerdicts() -> [(token: UInt64, verdict: AccessVerdict)] {
+        verdicts.withLock { verdicts in
+            defer { verdicts = [] }
+            return verdicts
+        }
     }
 
     // MARK: WorkerPort
@@ -118,11 +136,31 @@ package final class RigPort: WorkerPort {
 
     package func backlog(to place: Place) -> Int { 0 }
 
-    package func permissions(for client: ClientIdentity) -> Permissions { .everything }
+    package func permissions(for client: ClientIdentity) -> Permissions {
+        authoriser?.permissions(for: client) ?? .everything
+    }
+
+    package var authoriserEpoch: UInt64 { authoriser?.epoch ?? 0 }
+
+    package func judge(
+        _ action: AccessAction, of client: ClientIdentity, token: UInt64
+    ) -> AccessVerdict? {
+        guard let authoriser else { return .allowed(needsDeliveryCheck: false) }
+        let verdicts = verdicts
+        return authoriser.judge(action, of: client) { verdict in
+            verdicts.withLock { $0.append((token, verdict)) }
+        }
+    }
 
     package func authenticate(
         _ request: AuthenticationRequest, token: UInt64
     ) -> AuthenticationResult? {
+        if let authenticator {
+            let results = lateResults
+            return authenticator.authenticate(request) { result in
+                results.withLock { $0.append((token, result)) }
+            }
+        }
         if request.method != nil { return .notMine }
         let result = AuthenticationResult.accepted(
             TenantRule().principal(request.username ?? "", request))
@@ -133,5 +171,10 @@ package final class RigPort: WorkerPort {
 
     package func continueAuthentication(
         _ exchange: any AuthenticationExchange, _ data: [UInt8], token: UInt64
-    ) -> AuthenticationResult? { .notMine }
+    ) -> AuthenticationResult? {
+        let results = lateResults
+        return exchange.receive(data) { result in
+            results.withLock { $0.append((token, result)) }
+        }
+    }
 }

@@ -46,6 +46,9 @@ struct Session: ~Copyable {
     var ownerEpoch = OwnerEpoch.none
     /// Nil where everything is allowed.
     var access: AccessState?
+    /// Nil for a Unix socket.
+    var peerAddress: IPAddress?
+    var peerPort: UInt16 = 0
 
     // Protocol state that only a few clients use stays behind one pointer.
     var rare: RareState?
@@ -65,7 +68,7 @@ struct Session: ~Copyable {
     var filters: [UInt32] = []
 
     struct Flags: OptionSet {
-        let rawValue: UInt16
+        let rawValue: UInt32
         static let cleanStart = Flags(rawValue: 1)
         /// The connection's input is held back by us.
         static let inputPaused = Flags(rawValue: 1 << 1)
@@ -89,6 +92,8 @@ struct Session: ~Copyable {
         static let toldNoWildcards = Flags(rawValue: 1 << 13)
         static let toldNoShares = Flags(rawValue: 1 << 14)
         static let toldNoSubscriptionIDs = Flags(rawValue: 1 << 15)
+        /// The packet at the head of the input waits for the authoriser.
+        static let asking = Flags(rawValue: 1 << 16)
     }
 
     init(connection: ConnectionKey, generation: UInt32, listener: UInt16, now: Instant) {
@@ -127,4 +132,6 @@ final class RareState {
     var replays: [ReplayTask] = []
     /// Every replay under way, those waiting included.
     var activeReplays: [ReplayTask] = []
+    /// What the packet at the head of the input waits for, or its verdicts.
+    var judgement: AccessJudgement?
 }

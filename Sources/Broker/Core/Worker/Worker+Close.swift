@@ -142,6 +142,10 @@ extension Worker {
 
     private func detachReason(_ session: UnsafeMutablePointer<Session>) -> DetachReason {
         if session.pointee.flags.contains(.willDiscarded) { return .discardWill }
+        if let will = session.pointee.rare?.will, !permitsWill(will, session) {
+            dropWill(will, session)
+            return .discardWill
+        }
         let settings = tenants[session.pointee.tenant].pointee.settings
         if isDraining, settings.noWillWhenServerShuttingDown {
             if session.pointee.rare?.will != nil {
@@ -150,6 +154,23 @@ extension Worker {
             return .discardWill
         }
         return .connectionLost
+    }
+
+    /// A will that its owner may no longer publish.
+    private func dropWill(_ will: WillMessage, _ session: UnsafeMutablePointer<Session>) {
+        let topic = String(decoding: will.topic, as: UTF8.self)
+        let qos = Int(will.qos.rawValue)
+        report(.pubActionDisallow, session) {
+            .access(
+                .pubActionDisallow(topic: topic, qos: qos, isWill: true, isRetain: will.retain))
+        }
+        events.drop(.noPubPermission, kind: .willDistError, session.pointee.tenant) {
+            record(session) {
+                .publish(
+                    .willDistError(
+                        topic: topic, qos: qos, reason: DropReason.noPubPermission.name))
+            }
+        }
     }
 
     func release(_ name: SessionName, _ epoch: OwnerEpoch) {
@@ -207,6 +228,8 @@ extension Worker {
         case keepAlive = 2
         /// Messages of outboxes are tried again.
         case outbox = 3
+        /// The authoriser has not answered in time.
+        case access = 4
     }
 
     func armConnectTimer(
@@ -237,6 +260,10 @@ extension Worker {
         while let due = timers.popDue() {
             if due.kind == TimerKind.outbox.rawValue {
                 retryOutboxes()
+                continue
+            }
+            if due.kind == TimerKind.access.rawValue {
+                judgementTimedOut(due.token)
                 continue
             }
             withSession(sessionRef(ofToken: due.token)) { session, index in

@@ -79,10 +79,20 @@ extension Worker {
             refuseConnect(session, index, refusal.code, refusal.event, reason: refusal.reason)
             return
         }
-        guard loadPermissions(principal, session) else {
+        guard loadPermissions(identity(principal, session), session) else {
             refuseConnect(session, index, .notAuthorized, .channel(.notAuthorizedClient))
             return
         }
+        if session.pointee.access?.isAsked == true {
+            askConnect(session, index)
+        } else {
+            admitted(session, index)
+        }
+    }
+
+    /// The client may connect, as far as its rules go.
+    func admitted(_ session: UnsafeMutablePointer<Session>, _ index: Int32) {
+        guard let packet = session.pointee.rare?.connect else { return }
         if let resource = takeConnectionQuota(session) {
             refuseConnect(
                 session, index,
@@ -90,7 +100,8 @@ extension Worker {
                 .session(.outOfTenantResource(resource: resource)))
             return
         }
-        agree(on: packet, settings, session)
+        agree(
+            on: packet, tenants[session.pointee.tenant].pointee.settings, session)
         claim(session, index)
     }
 

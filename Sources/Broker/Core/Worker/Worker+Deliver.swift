@@ -23,7 +23,7 @@ extension Worker {
             drop(.sessionClosed, message, session)
             return
         }
-        guard permitsDelivery(message, session) else { return }
+        guard permitsDelivery(message, options.qos, session, index) else { return }
         if options.qos == .atMostOnce {
             deliverQoS0(&message, options, session)
             return
@@ -257,6 +257,7 @@ extension Worker {
             record: queued.record.bytes, tenant: session.pointee.tenant, block: queued.record)
         var options = Delivery(
             qos: queued.qos, retain: queued.retain, subscriptionIDs: queued.subscriptionIDs)
+        guard permitsDelivery(message, queued.qos, session, index) else { return }
         if queued.qos != .atMostOnce {
             options.packetID = session.pointee.machine.openOutbound(queued.qos)
         }

@@ -12,11 +12,13 @@ extension Worker {
         session.pointee.lastReceived = now
         let span = RawSpan(_unsafeBytes: UnsafeRawBufferPointer(bytes))
         var offset = 0
+        var last = 0
         while offset < bytes.count {
             if session.pointee.flags.contains(.busy) || session.pointee.phase == .closing { break }
             let limit = packetSizeLimit(session)
             switch FixedHeader.decode(span, offset: offset, maximumPacketSize: limit) {
             case .frame(let header):
+                last = offset
                 offset &+= header.totalSize
                 metrics.packetsIn &+= 1
                 handle(header, span, session, index)
@@ -27,6 +29,11 @@ extension Worker {
                 refuse(fault, session, index)
                 return bytes.count
             }
+        }
+        if session.pointee.flags.contains(.asking), session.pointee.phase != .closing {
+            // The last packet comes again once the authoriser has answered.
+            metrics.packetsIn &-= 1
+            return last
         }
         // What follows the end of a session is not read: a closing connection consumes it all.
         return session.pointee.phase == .closing ? bytes.count : offset

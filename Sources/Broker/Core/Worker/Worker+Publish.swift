@@ -23,7 +23,7 @@ extension Worker {
             return
         }
         guard let topic = resolveTopic(packet, bytes, session, index) else { return }
-        if let refusal = refusal(of: packet, topic, bytes, session) {
+        if let refusal = refusal(of: packet, topic, bytes, session, index) {
             refusePublish(packet, topic, refusal, session, index)
             return
         }
@@ -124,6 +124,10 @@ extension Worker {
         case qosNotSupported
         case retainNotSupported
         case payloadFormatInvalid
+        /// The authoriser could not be asked.
+        case accessFailed
+        /// No refusal: the packet waits for the authoriser.
+        case asked
 
         var reasonCode: ReasonCode {
             switch self {
@@ -132,13 +136,14 @@ extension Worker {
             case .qosNotSupported: .qosNotSupported
             case .retainNotSupported: .retainNotSupported
             case .payloadFormatInvalid: .payloadFormatInvalid
+            case .accessFailed, .asked: .implementationSpecificError
             }
         }
     }
 
     private func refusal(
         of packet: PublishPacket, _ topic: UnsafeRawBufferPointer, _ bytes: RawSpan,
-        _ session: UnsafeMutablePointer<Session>
+        _ session: UnsafeMutablePointer<Session>, _ index: Int32
     ) -> PublishRefusal? {
         let settings = tenants[session.pointee.tenant]
         if Int(packet.qos.rawValue) > settings.pointee.settings.maximumQoS {
@@ -153,8 +158,7 @@ extension Worker {
         // Names that begin with $ are ours: clients do not publish to them.
         if topic.count > 2, topic[2] == 0x24 { return .topicInvalid }
         if !isWithinLimits(topic, settings) { return .topicInvalid }
-        if !permitsPublish(topic, packet, session) { return .notAuthorized }
-        return nil
+        return accessRefusal(topic, packet, session, index)
     }
 
     private func isWithinLimits(
@@ -177,11 +181,19 @@ extension Worker {
         _ packet: PublishPacket, _ topic: UnsafeRawBufferPointer, _ refusal: PublishRefusal,
         _ session: UnsafeMutablePointer<Session>, _ index: Int32
     ) {
+        if refusal == .asked { return }
         let name = String(
             decoding: UnsafeRawBufferPointer(rebasing: topic[2...]), as: UTF8.self)
         let qos = Int(packet.qos.rawValue)
-        dropIncoming(
-            refusal == .notAuthorized ? .noPubPermission : .invalidTopic, packet, name, session)
+        if refusal == .notAuthorized {
+            report(.pubActionDisallow, session) {
+                .access(
+                    .pubActionDisallow(
+                        topic: name, qos: qos, isWill: false, isRetain: packet.retain))
+            }
+        }
+        let isAccess = refusal == .notAuthorized || refusal == .accessFailed
+        dropIncoming(isAccess ? .noPubPermission : .invalidTopic, packet, name, session)
         let announced = refusal == .qosNotSupported || refusal == .retainNotSupported
         let isAcknowledged =
             session.pointee.machine.version == .v5 && packet.qos != .atMostOnce && !announced
@@ -192,10 +204,10 @@ extension Worker {
         }
         let event: DisconnectEvent =
             switch refusal {
-            case .notAuthorized:
+            case .notAuthorized, .accessFailed:
                 .noPubPermission(topic: name, qos: qos, retain: packet.retain)
             case .topicInvalid: .invalidTopic(topic: name)
-            case .qosNotSupported, .retainNotSupported, .payloadFormatInvalid:
+            case .qosNotSupported, .retainNotSupported, .payloadFormatInvalid, .asked:
                 .protocolViolation(statement: "\(refusal)")
             }
         disconnect(session, index, refusal.reasonCode, .disconnect(event))
@@ -230,6 +242,8 @@ extension Worker {
     ) -> Bool {
         let limit = tenants[session.pointee.tenant].pointee.settings.publishesPerSecond
         let rare = rareState(session)
+        // It was counted when it came; now it comes again with its verdict.
+        if rare.judgement != nil { return false }
         if rare.publishBucket.take(1, TokenRate(perSecond: limit), now: now) { return false }
         if session.pointee.machine.version == .v5 {
             disconnect(

@@ -75,6 +75,7 @@ extension Worker {
         for packetID in result.inboundPacketIDs {
             session.pointee.machine.inbound.restore(unreleased: packetID)
         }
+        if result.isSessionPresent { checkResumedDeliveries(session) }
         finishConnect(session, index, sessionPresent: result.isSessionPresent)
         guard result.isStored, session.pointee.phase == .live else { return }
         grantCredit(session, restarts: true)
@@ -150,7 +151,7 @@ extension Worker {
                         sequence, qos == .atLeastOnce ? .awaitsPuback : .awaitsPubrec)
                 }
                 let isSent =
-                    permitsDelivery(message, session)
+                    permitsDelivery(message, qos, session, index)
                     && !isTooSlow(message, qos, session)
                     && write(&message, options, to: session)
                 stored.sentThrough = max(stored.sentThrough, sequence)

@@ -32,7 +32,7 @@ extension Worker {
             subscriptionID: packet.subscriptionID)
         var position = 0
         while let entry = packet.next(bytes, &position) {
-            let code = judge(entry, packet, bytes, settings, session)
+            let code = judge(entry, packet, bytes, settings, session, index)
             if contradictsConnack(code, session) {
                 disconnect(
                     session, index, code,
@@ -43,6 +43,8 @@ extension Worker {
                 SubscribeTask.Entry(
                     filter: bytes.array(entry.filter), options: entry.options, code: code))
         }
+        guard askFilters(task, session, index) else { return }
+        reportDisallowed(task, session)
         setBusy(session)
         for entry in task.entries { cancelReplays(of: entry.filter, session) }
         if session.pointee.machine.isStored {
@@ -74,7 +76,7 @@ extension Worker {
     /// The SUBACK code of one filter, as far as it can be said before anything is done.
     private func judge(
         _ entry: SubscribeEntry, _ packet: SubscribePacket, _ bytes: RawSpan,
-        _ settings: TenantSettings, _ session: UnsafeMutablePointer<Session>
+        _ settings: TenantSettings, _ session: UnsafeMutablePointer<Session>, _ index: Int32
     ) -> ReasonCode {
         if isInUse(packet.packetID, session) { return .packetIdentifierInUse }
         if packet.subscriptionID != 0, !settings.subscriptionIdentifierEnabled {
@@ -100,7 +102,7 @@ extension Worker {
             entry.options.maximumQoS, QoS(rawValue: UInt8(settings.maximumQoS)) ?? .exactlyOnce)
         let code = ReasonCode.granted(qos)
         let inner = bytes.extracting(filter.filter.range)
-        return permitsSubscribe(inner, qos, session) ? code : .notAuthorized
+        return permitsSubscribe(inner, qos, session, index) ? code : .notAuthorized
     }
 
     func handleUnsubscribe(
@@ -127,6 +129,9 @@ extension Worker {
                     filter: bytes.array(filter), options: SubscriptionOptions(rawValue: 0),
                     code: code))
         }
+        guard askFilters(task, session, index), !endsForRefusal(task, session, index) else {
+            return
+        }
         setBusy(session)
         for entry in task.entries { cancelReplays(of: entry.filter, session) }
         if session.pointee.machine.isStored {
@@ -134,6 +139,41 @@ extension Worker {
         } else {
             unsubscribeTransient(task, session, index)
         }
+    }
+
+    /// Reports the filters that the rules refuse.
+    private func reportDisallowed(
+        _ task: SubscribeTask, _ session: UnsafeMutablePointer<Session>
+    ) {
+        for entry in task.entries where entry.code == .notAuthorized {
+            if task.isSubscribe {
+                report(.subActionDisallow, session) {
+                    .access(
+                        .subActionDisallow(
+                            filter: String(decoding: entry.filter, as: UTF8.self),
+                            qos: Int(entry.options.maximumQoS.rawValue)))
+                }
+            } else {
+                report(.unsubActionDisallow, session) {
+                    .access(
+                        .unsubActionDisallow(
+                            filter: String(decoding: entry.filter, as: UTF8.self)))
+                }
+            }
+        }
+    }
+
+    /// An UNSUBSCRIBE that is not permitted: 3.x has no word for it, so the connection ends.
+    private func endsForRefusal(
+        _ task: SubscribeTask, _ session: UnsafeMutablePointer<Session>, _ index: Int32
+    ) -> Bool {
+        reportDisallowed(task, session)
+        let isRefused = task.entries.contains {
+            $0.code == .notAuthorized || $0.code == .implementationSpecificError
+        }
+        guard isRefused, session.pointee.machine.version != .v5 else { return false }
+        end(session, index, .disconnect(.byServer))
+        return true
     }
 
     private func isFilter(_ bytes: RawSpan, _ filter: ByteRange) -> Bool {

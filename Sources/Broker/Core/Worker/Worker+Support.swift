@@ -79,6 +79,9 @@ extension Worker {
 
     // MARK: Events
 
+    /// Events and drops of this worker so far, by tenant.
+    package var eventTotals: EventTotals { events.metrics.snapshot(tenants) }
+
     /// Counts an event of a session and builds it if somebody listens.
     @inline(__always)
     func report(
@@ -106,8 +109,18 @@ extension Worker {
             subject: EventSubject(
                 user: String(decoding: session.pointee.principal, as: UTF8.self),
                 clientID: String(decoding: session.pointee.clientID, as: UTF8.self),
-                peer: session.pointee.rare?.peer?.text ?? ""),
+                peer: peerText(session)),
             event: event())
+    }
+
+    /// Address and port of a client, as events and logs give it.
+    private func peerText(_ session: UnsafeMutablePointer<Session>) -> String {
+        if let peer = session.pointee.rare?.peer { return peer.text }
+        guard let address = session.pointee.peerAddress else { return "" }
+        let host = address.description
+        let isV6 = host.utf8.contains(UInt8(ascii: ":"))
+        return isV6
+            ? "[\(host)]:\(session.pointee.peerPort)" : "\(host):\(session.pointee.peerPort)"
     }
 
     /// A session's name in events.

@@ -26,6 +26,7 @@ package final class Worker<Port: WorkerPort> {
     let options: WorkerOptions
 
     // Time of the turn.
+    private var isInTurn = false
     package private(set) var now: Instant
     package private(set) var wallTime: WallTime
 
@@ -62,6 +63,14 @@ package final class Worker<Port: WorkerPort> {
     // Policy.
     var tenants = TenantCache()
     var tenantNames: [[UInt8]] = []
+    /// Epoch of the rules that sessions are, or are being, judged by.
+    var accessEpoch: UInt64
+    /// Sessions from `rejudgeNext` on have not been judged by the present rules yet.
+    var isRejudging = false
+    var rejudgeNext: Int32 = 0
+    /// Open questions to the authoriser by their number, which begins with 1.
+    var judgements: [UInt64: AccessJudgement] = [:]
+    var nextJudgement: UInt64 = 0
     let tenantStore: TenantStore
     let accounts: TenantAccountTable
     package var events: EventQueue
@@ -100,6 +109,7 @@ package final class Worker<Port: WorkerPort> {
         random = SeededRandom(seed: options.seed ^ 0x5EED)
         tenantStore = options.tenants
         accounts = options.accounts
+        accessEpoch = port.authoriserEpoch
         events = EventQueue(wanted: options.wantedEvents)
         outbox = parts.outbox
         client = parts.client
@@ -122,14 +132,19 @@ package final class Worker<Port: WorkerPort> {
     package func beginTurn(now: Instant, wallTime: WallTime) {
         self.now = now
         self.wallTime = wallTime
+        guard !isInTurn else { return }
+        isInTurn = true
+        noticeChangedRules()
     }
 
     /// Carries out what the turn has collected; the outbox is complete afterwards. True if there
     /// is more to do at once.
     package func endTurn() -> Bool {
+        isInTurn = false
         refreshTenants()
+        let isJudging = refreshPermissions()
         fireTimers()
-        let hasMore = host.turn(now: now, wallTime: wallTime)
+        let hasMore = host.turn(now: now, wallTime: wallTime) || isJudging
         client.tick(now: now, completions: completions)
         drainCompletions()
         flushAcknowledgements()
@@ -173,6 +188,8 @@ package final class Worker<Port: WorkerPort> {
         liveGenerations[Int(index)] = generation
         let session = sessions[pointer: index]
         rareState(session).peer = peer
+        session.pointee.peerAddress = peer.address
+        session.pointee.peerPort = peer.port
         metrics.connectionsAccepted &+= 1
         armConnectTimer(session, index, after: connectTimeout)
         port.setInputLimit(key, WorkerLimits.connectPacketBytesMax)
@@ -299,6 +316,9 @@ package struct WorkerOptions: Sendable {
 package struct PeerName: Equatable, Sendable {
     /// Address without port; empty for a Unix socket.
     package var host: String
+    /// The same as a value; nil for a Unix socket.
+    package var address: IPAddress?
+    package var port: UInt16
     /// With port, for events.
     package var text: String
     /// Name of the listener.
@@ -308,10 +328,12 @@ package struct PeerName: Equatable, Sendable {
     package var certificate: PeerCertificate?
 
     package init(
-        host: String, text: String, listener: String, tenant: TenantName?,
+        address: IPAddress?, port: UInt16, text: String, listener: String, tenant: TenantName?,
         certificate: PeerCertificate? = nil
     ) {
-        self.host = host
+        self.address = address
+        self.port = port
+        host = address.map { $0.description } ?? ""
         self.text = text
         self.listener = listener
         self.tenant = tenant

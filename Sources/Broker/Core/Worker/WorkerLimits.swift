@@ -31,6 +31,15 @@ package enum WorkerLimits {
     /// Entries of a stored session's queue that its inbox may push ahead.
     package static let pushCreditMessages = 1_024
     package static let pushCreditBytes = 1 << 20
+    /// Sessions, and filters of theirs, that are judged in one turn after the rules have changed.
+    package static let rejudgedPerTurn = 512
+    /// Filters of one session that are judged one by one; with more, its deliveries are.
+    package static let rejudgedFiltersMax = 64
+    /// Packets that wait for the authoriser, and actions of one of them.
+    package static let accessJudgementsMax = 65_536
+    package static let accessQuestionsMax = 65_536
+    /// What the authoriser has not answered by then has failed.
+    package static let accessAnswerWithin = Duration.seconds(5)
     /// Mail to another worker above which QoS 0 towards it is dropped.
     package static let mailBacklogMax = 32 << 20
 }

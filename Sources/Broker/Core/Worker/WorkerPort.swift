@@ -34,6 +34,13 @@ package protocol WorkerPort: AnyObject {
     func backlog(to place: Place) -> Int
     /// What a client may do.
     func permissions(for client: ClientIdentity) -> Permissions
+    /// Rises when the rules change.
+    var authoriserEpoch: UInt64 { get }
+    /// Asks whether a client may do something: answers at once, or returns nil and the worker's
+    /// `completeJudgement(token)` follows in a later turn.
+    func judge(
+        _ action: AccessAction, of client: ClientIdentity, token: UInt64
+    ) -> AccessVerdict?
     /// Asks who a client is: answers at once, or returns nil and the worker's
     /// `completeAuthentication(token)` follows in a later turn.
     func authenticate(_ request: AuthenticationRequest, token: UInt64) -> AuthenticationResult?

@@ -26,6 +26,7 @@ public enum AccessAction: Equatable, Sendable {
     case publish(topic: String, qos: UInt8, retain: Bool)
     /// The filter is without `$share` and group.
     case subscribe(filter: String, qos: UInt8)
+    case unsubscribe(filter: String)
     /// Get a message on a topic of one of its subscriptions.
     case receive(topic: String, qos: UInt8)
 }
@@ -48,7 +49,9 @@ public enum Permissions: Sendable {
     case everything
     /// Rules that the loop evaluates by itself, shared by all clients under the same rules.
     case compiled(CompiledPermissions)
-    /// Every single action is asked.
+    /// Every single action is asked: to connect, to publish, to subscribe and unsubscribe. A
+    /// delivery is asked only where SUBSCRIBE was allowed with `needsDeliveryCheck`; it is not
+    /// waited for, so an answer that does not come at once is a refusal.
     case ask
 }
 

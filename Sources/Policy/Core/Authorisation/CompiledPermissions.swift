@@ -15,6 +15,8 @@ public final class CompiledPermissions: Sendable {
     package let allowsConnect: Bool
     /// True if no publish can be refused: the loop need not ask.
     package let allowsEveryPublish: Bool
+    /// True if no delivery can be refused.
+    package let allowsEveryReceive: Bool
 
     package init(_ rules: [AccessRule], isDefaultAllow: Bool) {
         let publishRules = rules.filter { $0.actions.contains(.publish) }
@@ -24,6 +26,7 @@ public final class CompiledPermissions: Sendable {
         self.isDefaultAllow = isDefaultAllow
         allowsConnect = rules.first { $0.actions.contains(.connect) }?.isAllowing ?? true
         allowsEveryPublish = isDefaultAllow && publishRules.allSatisfy(\.isAllowing)
+        allowsEveryReceive = isDefaultAllow && subscribeRules.allSatisfy(\.isAllowing)
     }
 
     /// May the client publish to this topic?
@@ -82,6 +85,8 @@ public final class CompiledPermissions: Sendable {
                 return Array(topic.utf8).withRawSpan {
                     verdict(allowsPublish($0, qos: qos, retain: retain, identity))
                 }
+            // Rules say nothing about it: what one has, one may give up.
+            case .unsubscribe: return verdict(true)
             case .receive(let topic, let qos):
                 return Array(topic.utf8).withRawSpan {
                     verdict(allowsReceive($0, qos: qos, identity))
