@@ -13,7 +13,29 @@ extension EventLoop {
             if result == -System.again { return }
             guard result >= 0 else { return acceptFailed(number, -result) }
             take(result, listener: number, peer: PeerAddress(peer))
+            if listeners[number].isPaused { return }
         }
+    }
+
+    func watchListener(_ number: Int) {
+        listeners[number].isArmed = true
+        poller.watchListener(listeners[number].descriptor, number: number)
+    }
+
+    /// A listener takes no more connections for so long; those that the kernel has taken for it
+    /// already still come. They wait in the listener's queue.
+    package func pauseAccepting(_ number: Int, for span: Duration) {
+        guard listeners[number].descriptor >= 0, !listeners[number].isPaused else { return }
+        poller.unwatchListener(listeners[number].descriptor, number: number)
+        pause(number, for: span, .asked)
+    }
+
+    private func pause(_ number: Int, for span: Duration, _ reason: AcceptPause) {
+        counters.acceptPauses += 1
+        listeners[number].isPaused = true
+        _ = timers.schedule(
+            at: now + span, token: UInt64(number), kind: TimerKind.accept.rawValue)
+        handler?.acceptPaused(listener: number, reason: reason)
     }
 
     /// io_uring: a connection of the multishot accept, or its end.
@@ -30,9 +52,10 @@ extension EventLoop {
         } else if System.isExhaustion(-result) {
             acceptFailed(number, -result)
         }
-        let listener = listeners[number]
-        if isLast, listener.descriptor >= 0, !listener.isPaused {
-            poller.watchListener(listener.descriptor, number: number)
+        guard isLast else { return }
+        listeners[number].isArmed = false
+        if listeners[number].descriptor >= 0, !listeners[number].isPaused {
+            watchListener(number)
         }
     }
 
@@ -40,20 +63,21 @@ extension EventLoop {
         invariant(
             System.isExhaustion(error), "accept failed with \(System.describe(error))")
         guard !listeners[number].isPaused else { return }
-        counters.acceptPauses += 1
-        listeners[number].isPaused = true
         if case .epoll = poller {
             poller.unwatchListener(listeners[number].descriptor, number: number)
         }
-        _ = timers.schedule(
-            at: now + options.acceptPause, token: UInt64(number),
-            kind: TimerKind.accept.rawValue)
+        pause(number, for: options.acceptPause, .exhausted(errno: error))
     }
 
     func resumeAccepting(_ number: Int) {
         guard listeners[number].descriptor >= 0, listeners[number].isPaused else { return }
         listeners[number].isPaused = false
-        poller.watchListener(listeners[number].descriptor, number: number)
+        handler?.acceptResumed(listener: number)
+        switch poller {
+        case .epoll: watchListener(number)
+        // One that is being cancelled still reports its end, and is armed anew then.
+        case .uring: if !listeners[number].isArmed { watchListener(number) }
+        }
     }
 
     func closeListeners() {

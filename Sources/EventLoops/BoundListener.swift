@@ -49,8 +49,8 @@ package struct BoundListener {
             case .unix: .unix
             }
         return EventLoop.Listener(
-            descriptor: descriptors[copy], address: local, isPaused: false, proxy: options.proxy,
-            tls: options.tls)
+            descriptor: descriptors[copy], address: local, isPaused: false,
+            handshakeTime: options.handshakeTime, proxy: options.proxy, tls: options.tls)
     }
 
     private mutating func bindIP(_ wanted: PeerAddress, copies: Int) throws(LoopError) {

@@ -85,6 +85,8 @@ struct ConnectionFlags: OptionSet, Sendable {
     static let peerEnded = ConnectionFlags(rawValue: 1 << 17)
     /// epoll: the peer's end was reported; the bytes before it may not have been read.
     static let hungUp = ConnectionFlags(rawValue: 1 << 19)
+    /// `arrived` let it in, so `left` is owed.
+    static let letIn = ConnectionFlags(rawValue: 1 << 20)
     /// io_uring: the receive is being cancelled.
     static let receiveCancelled = ConnectionFlags(rawValue: 1 << 18)
 }

@@ -138,6 +138,10 @@ extension EventLoop {
     private func release(_ index: Int32) {
         freeOutput(index)
         System.close(table[index].pointee.descriptor)
+        if table[index].pointee.flags.contains(.letIn) {
+            handler?.left(
+                table.id(of: index), listener: Int(table[index].pointee.listener))
+        }
         table.release(index)
     }
 

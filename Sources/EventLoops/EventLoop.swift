@@ -29,6 +29,10 @@ package final class EventLoop {
         var descriptor: Int32
         var address: PeerAddress
         var isPaused: Bool
+        /// io_uring: a multishot accept is in flight, which may be one that is being cancelled.
+        var isArmed = false
+        /// See `ListenerOptions.handshakeTime`.
+        var handshakeTime: Duration?
         var proxy: ProxyOptions?
         var tls: TLSContextStore?
 
@@ -74,9 +78,7 @@ package final class EventLoop {
                 desk: MailDesk(fabric: fabric, worker: worker),
                 listeners: own))
         poller.watchWake(handle.wakeDescriptor)
-        for (number, listener) in listeners.enumerated() {
-            poller.watchListener(listener.descriptor, number: number)
-        }
+        for number in listeners.indices { watchListener(number) }
     }
 
     deinit {
@@ -230,6 +232,7 @@ package final class EventLoop {
 
     private func measureTurn() {
         let spent = (System.now - now).nanoseconds.magnitude
+        counters.turnLast = UInt64(spent)
         counters.turnLongest = max(counters.turnLongest, spent)
         let eighth = spent / 8
         counters.turnAverage = counters.turnAverage - counters.turnAverage / 8 + eighth

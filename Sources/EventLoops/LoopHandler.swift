@@ -43,6 +43,15 @@ package enum CloseReason: Equatable, Sendable {
 package protocol LoopHandler: AnyObject {
     /// On the loop's thread, before the first turn.
     func started(_ loop: EventLoop)
+    /// A connection came and its address is known: behind the PROXY header where one is spoken,
+    /// before any handshake. False closes it at once. May call `pauseAccepting`.
+    func arrived(_ connection: ConnectionID, listener: Int, peer: PeerAddress) -> Bool
+    /// A connection that `arrived` let in has given its descriptor back.
+    func left(_ connection: ConnectionID, listener: Int)
+    /// A listener accepts no more for a while, for want of descriptors or because the handler
+    /// asked for it; and goes on.
+    func acceptPaused(listener: Int, reason: AcceptPause)
+    func acceptResumed(listener: Int)
     /// A connection is ready for bytes: after the PROXY header and, on TLS listeners, after the
     /// handshake.
     func accepted(
@@ -72,6 +81,22 @@ package protocol LoopHandler: AnyObject {
 extension LoopHandler {
     /// Nothing, for owners without such listeners.
     package func turnedAway(listener: Int, peer: PeerAddress, reason: CloseReason) {}
+
+    /// For owners who let everyone in.
+    package func arrived(
+        _ connection: ConnectionID, listener: Int, peer: PeerAddress
+    ) -> Bool { true }
+    package func left(_ connection: ConnectionID, listener: Int) {}
+    package func acceptPaused(listener: Int, reason: AcceptPause) {}
+    package func acceptResumed(listener: Int) {}
+}
+
+/// Why a listener accepts no more for a while.
+package enum AcceptPause: Equatable, Sendable {
+    /// Out of descriptors, or of memory for sockets.
+    case exhausted(errno: Int32)
+    /// The handler asked for it.
+    case asked
 }
 
 extension WorkerIndex {
@@ -86,7 +111,7 @@ package struct LoopCounters: Equatable, Sendable {
     package var closed: UInt64 = 0
     /// Connections turned away at `connectionsMax`.
     package var refused: UInt64 = 0
-    /// Times that accepting paused for want of descriptors.
+    /// Times that accepting paused: for want of descriptors, or for the rate.
     package var acceptPauses: UInt64 = 0
     package var bytesIn: UInt64 = 0
     package var bytesOut: UInt64 = 0
@@ -103,9 +128,10 @@ package struct LoopCounters: Equatable, Sendable {
     package var timersFired: UInt64 = 0
     /// Times that io_uring had no receive buffer left.
     package var bufferShortages: UInt64 = 0
-    /// Nanoseconds from waking to the end of the turn: the longest, and the moving average (one
-    /// eighth of each new turn).
+    /// Nanoseconds from waking to the end of the turn: the longest, the last, and the moving
+    /// average (one eighth of each new turn).
     package var turnLongest: UInt64 = 0
+    package var turnLast: UInt64 = 0
     package var turnAverage: UInt64 = 0
     /// Bytes of pooled blocks in use, and kept for reuse.
     package var poolInUse = 0

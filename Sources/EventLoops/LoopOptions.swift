@@ -88,6 +88,9 @@ package struct ListenerOptions: Sendable {
     package var keepAliveProbes = 4
     /// Whether an IPv6 listener refuses IPv4 peers.
     package var isIPv6Only = false
+    /// How long a connection of this listener may take for PROXY header and TLS handshake
+    /// together; nil for `LoopOptions.handshakeTime`.
+    package var handshakeTime: Duration?
     /// Connections begin with a PROXY header, from these networks.
     package var proxy: ProxyOptions?
     /// Connections are sealed; behind the PROXY header, if there is one.

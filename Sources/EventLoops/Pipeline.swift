@@ -34,16 +34,32 @@ extension EventLoop {
     func beginPipeline(_ index: Int32, peer: PeerAddress, local: PeerAddress) {
         let stage = table[index].pointee.stage
         acceptTime = now
+        if stage != .proxy, !letIn(index, peer: peer) { return }
         if stage == .open { return announce(index, peer: peer, local: local) }
+        let number = Int(table[index].pointee.listener)
         let arrival = Arrival(peer: peer, local: local, takenAt: now)
         table[index].pointee.deadline = timers.schedule(
-            at: now + options.handshakeTime, token: table.id(of: index).rawValue,
+            at: now + (listeners[number].handshakeTime ?? options.handshakeTime),
+            token: table.id(of: index).rawValue,
             kind: TimerKind.connection.rawValue)
         switch stage {
         case .open: break
         case .proxy: beginProxy(index, arrival)
         case .handshake, .sealed: beginHandshake(index, arrivals.insert(arrival))
         }
+    }
+
+    /// Asks the handler whether the connection may stay; ends it if not.
+    func letIn(_ index: Int32, peer: PeerAddress) -> Bool {
+        let listener = Int(table[index].pointee.listener)
+        if handler?.arrived(table.id(of: index), listener: listener, peer: peer) ?? true {
+            table[index].pointee.flags.insert(.letIn)
+            return true
+        }
+        counters.refused += 1
+        table[index].pointee.stage = .open
+        doom(index, .closedByUs, flush: false)
+        return false
     }
 
     /// Raw bytes from the socket, kept ones in front. Returns how many were consumed.

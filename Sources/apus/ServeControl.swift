@@ -117,6 +117,7 @@ final class ServeControl: @unchecked Sendable {
         log.set(fresh.log.level)
         sayWhatWaits(fresh)
         configuration.shutdown = fresh.shutdown
+        node.limits.replace(with: NodeLimits(fresh, memory: ProcessMemory.available))
     }
 
     /// Names what was changed and takes hold at the next start only.

@@ -15,6 +15,12 @@ final class ScriptedHandler: LoopHandler {
     var wasAskedToDrain = false
     var turnedAwayReasons: [CloseReason] = []
 
+    var arrivals: [ConnectionID] = []
+    var left: [ConnectionID] = []
+    var pauses: [AcceptPause] = []
+    var resumes = 0
+
+    var onArrived: (ConnectionID) -> Bool = { _ in true }
     var onAccepted: (ConnectionID) -> Void = { _ in }
     var onReceived: (ConnectionID, UnsafeMutableRawBufferPointer) -> Int = { $1.count }
     var onClosed: (ConnectionID) -> Void = { _ in }
@@ -22,6 +28,15 @@ final class ScriptedHandler: LoopHandler {
     var onDrained: (ConnectionID) -> Void = { _ in }
 
     func started(_ loop: EventLoop) { self.loop = loop }
+
+    func arrived(_ connection: ConnectionID, listener: Int, peer: PeerAddress) -> Bool {
+        arrivals.append(connection)
+        return onArrived(connection)
+    }
+
+    func left(_ connection: ConnectionID, listener: Int) { left.append(connection) }
+    func acceptPaused(listener: Int, reason: AcceptPause) { pauses.append(reason) }
+    func acceptResumed(listener: Int) { resumes += 1 }
 
     func accepted(
         _ connection: ConnectionID, listener: Int, peer: PeerAddress, local: PeerAddress

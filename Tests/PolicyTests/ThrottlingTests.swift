@@ -118,11 +118,40 @@ struct ThrottlingTests {
         #expect(table.connect(one, limits, at(0)) == .accepted)
         #expect(table.connect(one, limits, at(0)) == .accepted)
         #expect(table.connect(one, limits, at(0)) == .tooFast)
+        #expect(table.connections(of: one) == 3, "it is there until it has been ended")
+        table.disconnect(one)
         #expect(table.connect(other, limits, at(0)) == .accepted)
         #expect(table.connect(one, limits, at(1_000)) == .accepted)
         #expect(table.connect(one, limits, at(5_000)) == .tooManyConnections)
         table.disconnect(one)
         #expect(table.connect(one, limits, at(5_000)) == .accepted)
+    }
+
+    @Test("all loops count an address together")
+    func sharedAddresses() throws {
+        let table = SharedAddressTable(seed: 7)
+        let limits = AddressLimits(connectionsMax: 2, connectRate: .unlimited)
+        for number in 0..<200 as Range<UInt32> {
+            let address = IPAddress(v4: 0x0A00_0000 + number)
+            #expect(table.connect(address, limits, now: at(0)) == .accepted)
+            #expect(table.connect(address, limits, now: at(0)) == .accepted)
+            #expect(table.connect(address, limits, now: at(0)) == .tooManyConnections)
+            table.disconnect(address)
+            #expect(table.connections(of: address) == 1)
+        }
+    }
+
+    @Test("a shared bucket gives what its rate allows, and says how long a debt lasts")
+    func sharedBucket() {
+        let bucket = SharedBucket()
+        let rate = TokenRate(perSecond: 10, burst: 2)
+        #expect(bucket.take(1, rate, now: at(0)))
+        #expect(bucket.take(1, rate, now: at(0)))
+        #expect(!bucket.take(1, rate, now: at(0)))
+        #expect(bucket.force(1, rate, now: at(0)) == .milliseconds(200))
+        #expect(!bucket.take(1, rate, now: at(150)))
+        #expect(bucket.take(1, rate, now: at(200)))
+        #expect(bucket.force(1_000_000, .unlimited, now: at(200)) == .zero)
     }
 
     @Test("all addresses of an IPv6 network of 64 bits count as one")

@@ -16,8 +16,9 @@ package struct NodeOptions: Sendable {
         package var tenant: TenantName?
         /// Set on WebSocket listeners.
         package var upgrade: UpgradeOptions?
-        /// From accept (or the end of the TLS handshake) to CONNECT.
+        /// From accept to the end of CONNECT: PROXY header, handshake and upgrade together.
         package var connectTimeout = Duration.seconds(10)
+        package var limits = ListenerLimits()
 
         package init(
             name: String, socket: ListenerOptions, tenant: TenantName? = nil,
@@ -40,6 +41,10 @@ package struct NodeOptions: Sendable {
         allowsRemote: false, rule: TenantRule())
     package var authoriser: (any Authoriser)?
     package var sinks: [any EventSink] = []
+    package var limits = NodeLimitStore()
+    package var load = NodeLoad()
+    /// Bytes of memory that the process holds; nil if that cannot be read now.
+    package var measureMemory: @Sendable () -> Int? = { ProcessMemory.resident }
     /// From the system; keys tables and names what needs chance.
     package var seed: UInt64 = 1
     /// Ranges of each store at the first start.
@@ -76,7 +81,8 @@ package final class Node {
         let access = AccessDoor(
             authenticator: options.authenticator, authoriser: options.authoriser,
             workers: options.loops.workers)
-        let traits = options.listeners.map { WorkerShell.ListenerTraits($0) }
+        let seed = options.seed
+        let traits = options.listeners.map { WorkerShell.ListenerTraits($0, seed: seed) }
         let beats = LoopBeats(workers: options.loops.workers)
         let gate = DrainGate()
         options.beats = beats
@@ -90,7 +96,8 @@ package final class Node {
         access.connect(group.handles)
         gate.connect(group.handles)
         listeners = Array(zip(options.listeners.map(\.name), group.addresses)).map { ($0, $1) }
-        handle = NodeHandle(handles: group.handles, beats: beats)
+        handle = NodeHandle(
+            handles: group.handles, beats: beats, limits: options.limits, load: options.load)
     }
 
     /// Waits until the loops have ended.
@@ -129,7 +136,7 @@ extension NodeOptions {
             port: port,
             options: WorkerOptions(
                 place: place, epoch: epoch, seed: seed, tenants: tenants, accounts: accounts,
-                wantedEvents: wantedEvents),
+                wantedEvents: wantedEvents, limits: limits, load: load),
             parts: WorkerParts(
                 now: now, wallTime: wallTime, outbox: outbox,
                 client: RangeClient(place: place, epoch: epoch, map: map, seed: seed),

@@ -5,10 +5,16 @@ import EventLoops
 package struct NodeHandle: Sendable {
     private let handles: [LoopHandle]
     private let beats: LoopBeats
+    /// Replaced at a reload.
+    package let limits: NodeLimitStore
+    /// Clients, connections and memory as they are now.
+    package let load: NodeLoad
 
-    init(handles: [LoopHandle], beats: LoopBeats) {
+    init(handles: [LoopHandle], beats: LoopBeats, limits: NodeLimitStore, load: NodeLoad) {
         self.handles = handles
         self.beats = beats
+        self.limits = limits
+        self.load = load
     }
 
     /// Ends connections in good order, then the loops.

@@ -20,6 +20,8 @@ extension NodeOptions {
         loops.pinsThreads = configuration.pinsLoops
         loops.tls.handshakesMax = served.map(\.handshakes).max() ?? loops.tls.handshakesMax
         loops.handshakeTime = served.map(\.connectTimeout).max() ?? loops.handshakeTime
+        limits = NodeLimitStore(
+            NodeLimits(configuration, memory: ProcessMemory.available))
         listeners = served.map { Listener($0, tls: certificates.context(of: $0.name)) }
         tenants = access.tenants
         authenticator = access
@@ -36,9 +38,11 @@ extension NodeOptions.Listener {
             socket.proxy = ProxyOptions(trusted: configuration.trustedNetworks)
         }
         socket.tls = tls
+        socket.handshakeTime = configuration.connectTimeout
         self.init(
             name: configuration.name, socket: socket, tenant: TenantName(configuration.tenant))
         connectTimeout = configuration.connectTimeout
+        limits = ListenerLimits(configuration)
         if configuration.kind.isWebSocket {
             upgrade = UpgradeOptions(path: configuration.path, origins: configuration.origins)
         }

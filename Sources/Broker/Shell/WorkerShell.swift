@@ -18,15 +18,18 @@ final class WorkerShell: LoopHandler, WorkerPort {
         var upgrade: UpgradeOptions?
         /// TLS is spoken: the client may have shown a certificate.
         var isSealed: Bool
-        /// From accept (or the end of the handshake) to CONNECT.
+        /// From accept to the end of CONNECT.
         var connectTimeout: Duration
+        /// Shared by all loops.
+        let gate: ListenerGate
 
-        init(_ listener: NodeOptions.Listener) {
+        init(_ listener: NodeOptions.Listener, seed: UInt64) {
             name = listener.name
             tenant = listener.tenant
             upgrade = listener.upgrade
             isSealed = listener.socket.tls != nil
             connectTimeout = listener.connectTimeout
+            gate = ListenerGate(listener.limits, seed: seed)
         }
     }
 
@@ -45,6 +48,9 @@ final class WorkerShell: LoopHandler, WorkerPort {
     private var armedDeadline = Instant.distantFuture
     private var hasDrained = false
     private var control = ByteWriter(capacity: 256)
+    private var door = ConnectionDoor()
+    /// The timer for the measurement of memory, on loop 0.
+    private static let memoryToken: UInt64 = 1
 
     init(
         loop: EventLoop, listeners: [ListenerTraits], access: AccessDoor, options: NodeOptions
@@ -59,6 +65,7 @@ final class WorkerShell: LoopHandler, WorkerPort {
 
     func started(_ loop: EventLoop) {
         worker = options.makeWorker(port: self, index: loop.worker, now: loop.now, loop.wallTime)
+        if loop.worker.rawValue == 0 { measureMemory() }
     }
 
     func accepted(
@@ -74,7 +81,8 @@ final class WorkerShell: LoopHandler, WorkerPort {
         }
         let slot = worker.accepted(
             ConnectionKey(connection.rawValue), listener: UInt16(listener), peer: name,
-            connectTimeout: traits.connectTimeout)
+            connectDeadline: loop.acceptTime + traits.connectTimeout,
+            isTooFast: door.isTooFast(connection))
         loop.setSlot(connection, slot)
         guard slot >= 0 else {
             loop.close(connection, afterFlush: false)
@@ -84,7 +92,38 @@ final class WorkerShell: LoopHandler, WorkerPort {
             addStage(slot, upgrade)
             // The worker set it before there was a stage.
             setInputLimit(
-                ConnectionKey(connection.rawValue), WorkerLimits.connectPacketBytesMax)
+                ConnectionKey(connection.rawValue), worker.limits.bytesBeforeConnect)
+        }
+    }
+
+    func arrived(_ connection: ConnectionID, listener: Int, peer: PeerAddress) -> Bool {
+        beginTurn()
+        let traits = listeners[listener]
+        let refusal = door.enter(
+            connection, traits.gate, peer.ip, worker.limits, options.load, now: loop.now)
+        if let refusal {
+            worker.turnedAway(Self.name(of: peer, traits), cause: refusal)
+            return false
+        }
+        let pause = max(
+            traits.gate.pauseAfterConnect(now: loop.now),
+            options.load.pauseAfterConnect(worker.limits, now: loop.now))
+        if pause > .zero { loop.pauseAccepting(listener, for: pause) }
+        return true
+    }
+
+    func left(_ connection: ConnectionID, listener: Int) {
+        door.leave(connection, listeners[listener].gate, options.load)
+    }
+
+    func acceptPaused(listener: Int, reason: AcceptPause) {
+        switch reason {
+        // Comes and goes many times a second: that is what the limit is for.
+        case .asked: break
+        case .exhausted(let errno):
+            worker.report(
+                .acceptPaused(
+                    listener: listeners[listener].name, reason: "errno \(errno)"))
         }
     }
 
@@ -146,6 +185,7 @@ final class WorkerShell: LoopHandler, WorkerPort {
     }
 
     func fired(_ token: UInt64) {
+        if token == Self.memoryToken { return measureMemory() }
         deadlineTimer = .none
         armedDeadline = .distantFuture
     }
@@ -167,6 +207,7 @@ final class WorkerShell: LoopHandler, WorkerPort {
     func turnEnding() {
         beginTurn()
         takeLateAnswers()
+        worker.noteTurn(.nanoseconds(Int64(loop.counters.turnLast)))
         if !selfMail.isEmpty {
             let mail = selfMail
             selfMail.removeAll(keepingCapacity: true)
@@ -182,6 +223,15 @@ final class WorkerShell: LoopHandler, WorkerPort {
             hasDrained = true
             options.gate?.pass()
         }
+    }
+
+    /// Once a second; ten times where memory is short.
+    private func measureMemory() {
+        beginTurn()
+        if let used = options.measureMemory() { worker.noteMemory(used) }
+        let span =
+            options.load.pressure == .none ? .seconds(1) : WorkerLimits.overloadInterval
+        _ = loop.schedule(at: loop.now + span, token: Self.memoryToken)
     }
 
     private func deliverEvents() {

@@ -42,6 +42,10 @@ extension EventLoop {
             arrivals[pointer: slot].pointee.local = destination
         }
         table[index].pointee.stageSlot = -1
+        guard letIn(index, peer: arrivals[pointer: slot].pointee.peer) else {
+            arrivals.remove(slot)
+            return
+        }
         if sealed {
             beginHandshake(index, slot)
         } else {

@@ -84,3 +84,15 @@ struct HostileRow: CustomTestStringConvertible, Sendable {
         }
     }
 }
+
+extension WireClient {
+    /// What the server says next, in order; deliveries between are passed over.
+    func mustHear(
+        _ answers: HostileRow.Answer..., version: ProtocolVersion = .v5,
+        at location: SourceLocation = #_sourceLocation
+    ) {
+        for answer in answers {
+            #expect(HostileRow.answer(self, version) == answer, sourceLocation: location)
+        }
+    }
+}

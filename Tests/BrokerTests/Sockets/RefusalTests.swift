@@ -89,12 +89,14 @@ struct RefusalTests {
             .connack(0x01), .closed),
         row(
             "[refusal C07] CONNECT too large, 5.0", nil,
-            connect(.v5) { $0.password = [UInt8](repeating: 1, count: 65_530) }, .connack(0x95),
-            .closed),
+            connect(.v5) {
+                $0.username = [UInt8](repeating: 0x61, count: 65_530)
+                $0.password = [UInt8](repeating: 1, count: 65_530)
+            }, .connack(0x95), .closed),
         row(
             "[refusal C07] CONNECT too large, 3.1.1", nil,
             connect(.v311) {
-                $0.username = [0x61]
+                $0.username = [UInt8](repeating: 0x61, count: 65_530)
                 $0.password = [UInt8](repeating: 1, count: 65_530)
             }, .closed),
         row(

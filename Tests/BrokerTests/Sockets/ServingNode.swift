@@ -65,6 +65,18 @@ final class ServingNode {
 
     func drain() { node.handle.drain() }
 
+    var handle: NodeHandle { node.handle }
+
+    /// A client and what its CONNECT was answered.
+    func open(
+        _ version: ProtocolVersion = .v5, _ clientID: String = "client",
+        change: (inout ConnectPacket) -> Void = { _ in }
+    ) -> (client: WireClient, connack: HostileRow.Answer?) {
+        let client = WireClient(port: port)
+        client.send(Greeting.connect(version, clientID, change: change))
+        return (client, HostileRow.answer(client, version))
+    }
+
     /// The bystander publishes to itself and hears PUBACK and its message.
     func checkThatOthersAreServed(at location: SourceLocation = #_sourceLocation) {
         bystander.send {

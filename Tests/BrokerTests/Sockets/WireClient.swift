@@ -33,6 +33,9 @@ final class WireClient {
 
     deinit { close() }
 
+    /// Connected, as far as this side knows.
+    var isOpen: Bool { !isEnded }
+
     func close() {
         if descriptor >= 0 { Glibc.close(descriptor) }
         descriptor = -1

@@ -22,6 +22,8 @@ package struct RigOptions: Sendable {
     package var authoriser: (any Authoriser)?
     /// Events are built and kept in `Rig.events`.
     package var keepsEvents = false
+    package var limits = NodeLimitStore()
+    package var load = NodeLoad()
 
     package init() {}
 }
@@ -69,6 +71,8 @@ package final class Rig {
         node.seed = seed
         node.tenants = options.tenants
         if options.keepsEvents { node.sinks = [CountingEventSink()] }
+        node.limits = options.limits
+        node.load = options.load
         if options.hostFaultPercent > 0 {
             node.faults = (options.hostFaultPercent, options.splitsMax)
         }

@@ -84,7 +84,8 @@ struct Session: ~Copyable {
         static let busy = Flags(rawValue: 1 << 7)
         static let owned = Flags(rawValue: 1 << 8)
         static let tenantCounted = Flags(rawValue: 1 << 9)
-        static let takenOver = Flags(rawValue: 1 << 10)
+        /// Counted among the node's clients.
+        static let seated = Flags(rawValue: 1 << 10)
         static let hasAliases = Flags(rawValue: 1 << 11)
         /// A rule denies part of what it subscribed to: each delivery is judged.
         static let checksDelivery = Flags(rawValue: 1 << 12)
@@ -94,6 +95,10 @@ struct Session: ~Copyable {
         static let toldNoSubscriptionIDs = Flags(rawValue: 1 << 15)
         /// The packet at the head of the input waits for the authoriser.
         static let asking = Flags(rawValue: 1 << 16)
+        /// Its address connects too often.
+        static let tooFast = Flags(rawValue: 1 << 17)
+        /// A publisher that is not read because memory is short.
+        static let slowed = Flags(rawValue: 1 << 18)
     }
 
     init(connection: ConnectionKey, generation: UInt32, listener: UInt16, now: Instant) {

@@ -106,6 +106,7 @@ extension Worker {
             release(sessionName(session), session.pointee.ownerEpoch)
         }
         giveBackQuotas(session)
+        if session.pointee.flags.contains(.seated) { nodeLoad.giveBackSeat() }
         session.pointee.phase = .closing
     }
 
@@ -230,13 +231,15 @@ extension Worker {
         case outbox = 3
         /// The authoriser has not answered in time.
         case access = 4
+        /// A look at what memory is left.
+        case overload = 5
     }
 
     func armConnectTimer(
-        _ session: UnsafeMutablePointer<Session>, _ index: Int32, after span: Duration
+        _ session: UnsafeMutablePointer<Session>, _ index: Int32, at deadline: Instant
     ) {
         session.pointee.timer = timers.schedule(
-            at: now + span,
+            at: deadline,
             token: connectionToken(session, index), kind: TimerKind.connect.rawValue)
     }
 
@@ -264,6 +267,10 @@ extension Worker {
             }
             if due.kind == TimerKind.access.rawValue {
                 judgementTimedOut(due.token)
+                continue
+            }
+            if due.kind == TimerKind.overload.rawValue {
+                lookAtMemory()
                 continue
             }
             withSession(sessionRef(ofToken: due.token)) { session, index in

@@ -24,6 +24,7 @@ extension Worker {
         if packet.properties.requestProblemInformation {
             session.pointee.flags.insert(.problemInformation)
         }
+        guard mayEnter(session, index) else { return }
         guard hasUsableClientID(packet) else {
             refuseConnect(
                 session, index, .clientIdentifierNotValid, .channel(.identifierRejected))

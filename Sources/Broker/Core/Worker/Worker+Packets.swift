@@ -42,7 +42,7 @@ extension Worker {
     private func packetSizeLimit(_ session: UnsafeMutablePointer<Session>) -> Int {
         session.pointee.phase == .live
             ? tenants[session.pointee.tenant].pointee.settings.packetBytesMax
-            : WorkerLimits.connectPacketBytesMax
+            : limits.bytesBeforeConnect
     }
 
     func decodeOptions(_ session: UnsafeMutablePointer<Session>) -> DecodeOptions {

@@ -23,6 +23,7 @@ extension Worker {
             return
         }
         guard let topic = resolveTopic(packet, bytes, session, index) else { return }
+        if isShedding, shed(packet, topic, session, index) { return }
         if let refusal = refusal(of: packet, topic, bytes, session, index) {
             refusePublish(packet, topic, refusal, session, index)
             return
@@ -214,8 +215,8 @@ extension Worker {
     }
 
     /// A message of a client that goes nowhere: counted by tenant and reason.
-    private func dropIncoming(
-        _ reason: DropReason, _ packet: PublishPacket, _ topic: String,
+    func dropIncoming(
+        _ reason: DropReason, _ packet: PublishPacket, _ topic: @autoclosure () -> String,
         _ session: UnsafeMutablePointer<Session>
     ) {
         let size = Int(packet.payload.count)
@@ -227,11 +228,11 @@ extension Worker {
             record(session) {
                 switch qos {
                 case .atMostOnce:
-                    .publish(.qos0DistError(topic: topic, size: size, reason: reason.name))
+                    .publish(.qos0DistError(topic: topic(), size: size, reason: reason.name))
                 case .atLeastOnce:
-                    .publish(.qos1DistError(topic: topic, size: size, reason: reason.name))
+                    .publish(.qos1DistError(topic: topic(), size: size, reason: reason.name))
                 case .exactlyOnce:
-                    .publish(.qos2DistError(topic: topic, size: size, reason: reason.name))
+                    .publish(.qos2DistError(topic: topic(), size: size, reason: reason.name))
                 }
             }
         }
@@ -258,7 +259,7 @@ extension Worker {
     }
 
     /// Opens the window entry of a QoS 1 or 2 PUBLISH; nil if there is nothing to publish.
-    private func openPublish(
+    func openPublish(
         _ packet: PublishPacket, _ session: UnsafeMutablePointer<Session>, _ index: Int32
     ) -> UInt32? {
         let limit = tenants[session.pointee.tenant].pointee.settings.receiveMaximum

@@ -20,7 +20,9 @@ extension Worker {
     }
 
     func clearBusy(_ session: UnsafeMutablePointer<Session>) {
-        guard session.pointee.flags.contains(.busy) else { return }
+        guard session.pointee.flags.contains(.busy),
+            !session.pointee.flags.contains(.slowed)
+        else { return }
         session.pointee.flags.remove(.busy)
         session.pointee.lastReceived = now
         port.resumeInput(session.pointee.connection)

@@ -38,7 +38,25 @@ package final class Worker<Port: WorkerPort> {
     var timers: TimerWheel
     let hash: TableHash
     var random: SeededRandom
-    package private(set) var isDraining = false
+    package internal(set) var isDraining = false
+    /// Where the walk through the sessions of a stopping node goes on, and when.
+    var drainCursor = 0
+    var drainsAt = Instant.distantFuture
+
+    // Limits of the node; see Worker+Overload.
+    let limitStore: NodeLimitStore
+    let nodeLoad: NodeLoad
+    package internal(set) var limits: NodeLimits
+    var limitsEpoch: UInt64
+    /// Memory is short or the loop is late, so publishes are looked at. Almost always false.
+    var isShedding = false
+    var pressure = MemoryPressure.none
+    /// The loop counts as late until then.
+    var lateUntil = Instant.zero
+    var isLate = false
+    /// Publishers that are not read until the next look at the memory.
+    var slowed: [SessionRef] = []
+    var hasOverloadTimer = false
 
     // Delivery.
     var frames = FrameCache()
@@ -110,6 +128,10 @@ package final class Worker<Port: WorkerPort> {
         tenantStore = options.tenants
         accounts = options.accounts
         accessEpoch = port.authoriserEpoch
+        limitStore = options.limits
+        nodeLoad = options.load
+        limitsEpoch = options.limits.epoch
+        limits = options.limits.current
         events = EventQueue(wanted: options.wantedEvents)
         outbox = parts.outbox
         client = parts.client
@@ -142,8 +164,10 @@ package final class Worker<Port: WorkerPort> {
     package func endTurn() -> Bool {
         isInTurn = false
         refreshTenants()
+        refreshLimits()
         let isJudging = refreshPermissions()
         fireTimers()
+        drainSome()
         let hasMore = host.turn(now: now, wallTime: wallTime) || isJudging
         client.tick(now: now, completions: completions)
         drainCompletions()
@@ -162,7 +186,7 @@ package final class Worker<Port: WorkerPort> {
     /// When `endTurn` is wanted although nothing happens.
     package var nextDeadline: Instant {
         min(
-            timers.nextDeadline, client.nextDeadline,
+            timers.nextDeadline, client.nextDeadline, drainsAt,
             host.nextDeadline(now: now, wallTime: wallTime))
     }
 
@@ -175,9 +199,11 @@ package final class Worker<Port: WorkerPort> {
     // MARK: Connections
 
     /// A connection was accepted. Returns its slot; -1 if it is to be closed at once.
+    /// `connectDeadline`: by then it must be through with CONNECT. `isTooFast`: its address has
+    /// connected more often than it may, which its CONNECT is told.
     package func accepted(
         _ key: ConnectionKey, listener: UInt16, peer: PeerName,
-        connectTimeout: Duration = .seconds(WorkerLimits.connectTimeoutSeconds)
+        connectDeadline: Instant? = nil, isTooFast: Bool = false
     ) -> Int32 {
         guard sessions.count < WorkerLimits.connectionsMax, !isDraining else { return -1 }
         let generation = nextGeneration
@@ -191,8 +217,11 @@ package final class Worker<Port: WorkerPort> {
         session.pointee.peerAddress = peer.address
         session.pointee.peerPort = peer.port
         metrics.connectionsAccepted &+= 1
-        armConnectTimer(session, index, after: connectTimeout)
-        port.setInputLimit(key, WorkerLimits.connectPacketBytesMax)
+        if isTooFast { session.pointee.flags.insert(.tooFast) }
+        armConnectTimer(
+            session, index,
+            at: connectDeadline ?? now + .seconds(WorkerLimits.connectTimeoutSeconds))
+        port.setInputLimit(key, limits.bytesBeforeConnect)
         return index
     }
 
@@ -217,20 +246,6 @@ package final class Worker<Port: WorkerPort> {
         sendQueued(session, index)
         if session.pointee.machine.isStored { grantCredit(session, restarts: false) }
     }
-
-    /// Ends every connection in good order: SIGTERM.
-    package func drain() {
-        guard !isDraining else { return }
-        isDraining = true
-        for index in liveGenerations.indices where liveGenerations[index] != 0 {
-            let session = sessions[pointer: Int32(index)]
-            guard session.pointee.phase != .closing else { continue }
-            disconnect(session, Int32(index), .serverShuttingDown, .disconnect(.byServer))
-        }
-    }
-
-    /// Draining, and every connection has ended and nothing is waited for.
-    package var isDrained: Bool { isDraining && sessions.count == 0 && operations.count == 0 }
 
     // MARK: Mail
 
@@ -298,10 +313,13 @@ package struct WorkerOptions: Sendable {
     package var tenants: TenantStore
     package var accounts: TenantAccountTable
     package var wantedEvents: EventMask
+    package var limits: NodeLimitStore
+    package var load: NodeLoad
 
     package init(
         place: Place, epoch: LivenessEpoch, seed: UInt64, tenants: TenantStore,
-        accounts: TenantAccountTable, wantedEvents: EventMask
+        accounts: TenantAccountTable, wantedEvents: EventMask, limits: NodeLimitStore,
+        load: NodeLoad
     ) {
         self.place = place
         self.epoch = epoch
@@ -309,6 +327,8 @@ package struct WorkerOptions: Sendable {
         self.tenants = tenants
         self.accounts = accounts
         self.wantedEvents = wantedEvents
+        self.limits = limits
+        self.load = load
     }
 }
 

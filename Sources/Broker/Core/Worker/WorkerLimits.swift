@@ -5,8 +5,12 @@ package enum WorkerLimits {
     package static let connectionsMax = 1 << 21
     /// Seconds from accept to CONNACK, handshakes included.
     package static let connectTimeoutSeconds = 20
-    /// Bytes of the first packet, before anything is known of the client.
-    package static let connectPacketBytesMax = 64 << 10
+    /// How long a loop counts as late after a turn that took too long.
+    package static let lateTime = Duration.seconds(1)
+    /// How often memory is looked at while it is short; publishers are held back so long.
+    package static let overloadInterval = Duration.milliseconds(100)
+    /// Clients that do not read, disconnected at each such look when memory is used up.
+    package static let shedPerLook = 64
     /// Output bytes that a client has not taken: above it QoS 1 and 2 wait in the queue.
     package static let outputHighWatermark = 1 << 20
     /// Output bytes above which QoS 0 is dropped: twice the high watermark, so that a burst of one

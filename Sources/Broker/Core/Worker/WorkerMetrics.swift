@@ -31,6 +31,12 @@ package struct WorkerMetrics: Sendable {
     package var routesLeftBehind: UInt64 = 0
     /// Commands whose outcome could not be learnt: the connection was closed without an answer.
     package var outcomesUnknown: UInt64 = 0
+    /// CONNECTs refused because the node had no room for more.
+    package var connectsShed: UInt64 = 0
+    /// Clients disconnected because memory was used up.
+    package var clientsShed: UInt64 = 0
+    /// Turns that took longer than the limit for a loop's lag.
+    package var lateTurns: UInt64 = 0
 
     package init() {}
 }

@@ -44,6 +44,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case storeError
     /// The node is short of memory.
     case memoryPressure
+    /// QoS 0, and the loop was late with its turns.
+    case loopLate
 
     /// The name in metrics, logs and the API.
     public var name: String { String(describing: self) }

@@ -186,6 +186,6 @@ package enum OptionTable {
         .choice("minimumTLS", \.minimumTLS, .restart, "The oldest version of TLS that is spoken."),
         .integer(
             "handshakes", \.handshakes, 1...1_000_000, .restart,
-            "TLS handshakes at once on one loop; further connections wait."),
+            "TLS handshakes at once on one loop; further ones are refused."),
     ]
 }

@@ -1,6 +1,6 @@
 import Base
 
-/// What one address may do on one loop.
+/// What one address may do.
 package struct AddressLimits: Equatable, Sendable {
     /// Connections at once; 0 is no limit.
     package var connectionsMax: Int
@@ -13,12 +13,12 @@ package struct AddressLimits: Equatable, Sendable {
     }
 }
 
-/// What a loop knows of the addresses that connect to it: how many connections, how fast.
+/// What is known of the addresses that connect: how many connections, how fast.
 ///
 /// Open addressing with linear probing. An IPv6 client counts by its /64, because it owns all of
 /// it. At most `entriesMax` addresses: then idle ones are forgotten (at most every 100 ms), and if
-/// that is not enough, strangers share one bucket and go uncounted. Owned by one loop; with n
-/// loops each address has n times what the limits say unless the caller divides them.
+/// that is not enough, strangers share one bucket and go uncounted. Not shared by itself:
+/// `SharedAddressTable` is.
 package struct AddressTable: ~Copyable {
     /// Most addresses kept; 32 bytes each, at twice the slots.
     package static let entriesMax = 65_536
@@ -55,7 +55,8 @@ package struct AddressTable: ~Copyable {
 
     deinit { slots.deallocate() }
 
-    /// Counts a new connection if the address may have it.
+    /// Counts a new connection if the address may have it. One that came too fast is counted all
+    /// the same: it is there until somebody ends it.
     package mutating func connect(
         _ peer: IPAddress, _ limits: AddressLimits, now: Instant
     ) -> Verdict {
@@ -66,12 +67,11 @@ package struct AddressTable: ~Copyable {
         if limits.connectionsMax > 0, Int(slots[slot].connections) >= limits.connectionsMax {
             return .tooManyConnections
         }
-        guard slots[slot].bucket.take(1, limits.connectRate, now: now) else { return .tooFast }
         slots[slot].connections += 1
-        return .accepted
+        return slots[slot].bucket.take(1, limits.connectRate, now: now) ? .accepted : .tooFast
     }
 
-    /// Uncounts a connection that was accepted.
+    /// Uncounts a connection that was accepted, or that came too fast.
     package mutating func disconnect(_ peer: IPAddress) {
         guard let slot = slot(of: Self.key(peer)), slots[slot].connections > 0 else { return }
         slots[slot].connections -= 1
