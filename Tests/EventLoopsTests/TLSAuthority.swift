@@ -78,7 +78,7 @@ final class TLSAuthority: Sendable {
 
     func run(_ arguments: [String]) throws {
         let child = try ChildProcess(
-            path: "/usr/bin/openssl", arguments: arguments, directory: directory.path)
+            path: "/usr/bin/env", arguments: ["-C", directory.path, "openssl"] + arguments)
         let status = child.waitForExit(within: .seconds(30))
         try #require(status == 0, "openssl \(arguments): \(child.output)")
     }

@@ -5,64 +5,68 @@ import Glibc
 ///
 /// Every wait has a bound. Whatever the test does, the process is gone when the owner lets go.
 /// Servers are told to listen on port 0 and say which port they got, in their output or a file.
-package final class ChildProcess: @unchecked Sendable {
-    private let process = Process()
-    /// Guards the collected output and signals news.
-    private let condition = NSCondition()
-    private var collected: [UInt8] = []
-    private var hasExited = false
+///
+/// Two threads serve it, one that reads its output and one that waits for its end. (Foundation's
+/// `Process` would do, but closing a pipe that it watches races with its own event loop, and takes
+/// the test program with it once in a few hundred starts.)
+package final class ChildProcess {
+    package let pid: Int32
+    private let state: State
     /// Output beyond this is dropped: a runaway child must not take the test with it.
-    private static let outputBytesMax = 16 << 20
+    fileprivate static let outputBytesMax = 16 << 20
 
     /// Starts the program; standard output and standard error are collected together.
     package init(
-        path: String, arguments: [String] = [], environment: [String: String] = [:],
-        directory: String? = nil
+        path: String, arguments: [String] = [], environment: [String: String] = [:]
     ) throws {
-        process.executableURL = URL(fileURLWithPath: path)
-        process.arguments = arguments
-        process.environment = ProcessInfo.processInfo.environment
-            .merging(environment) { _, given in given }
-        if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory) }
-        process.standardInput = FileHandle.nullDevice
-        let pipe = Pipe()
-        process.standardOutput = pipe
-        process.standardError = pipe
-        pipe.fileHandleForReading.readabilityHandler = { [weak self] handle in
-            let bytes = handle.availableData
-            if bytes.isEmpty { handle.readabilityHandler = nil }
-            self?.collect(bytes)
+        let whole = ProcessInfo.processInfo.environment.merging(environment) { $1 }
+        var ends: [Int32] = [-1, -1]
+        // A pair of sockets, not a pipe: it is closed in other children from its first moment.
+        let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
+        guard socketpair(AF_UNIX, kind, 0, &ends) == 0 else {
+            throw ChildProcessError(call: "socketpair", code: errno)
         }
-        process.terminationHandler = { [weak self] _ in self?.noteExit() }
-        try SignalMask.whileEmpty { try process.run() }
+        defer { close(ends[1]) }
+        do {
+            pid = try Spawn.run(
+                path, arguments, whole.map { "\($0)=\($1)" }, output: ends[1])
+        } catch {
+            close(ends[0])
+            throw error
+        }
+        let state = State()
+        self.state = state
+        let (pid, output) = (pid, ends[0])
+        Thread.detachNewThread { state.read(output) }
+        Thread.detachNewThread { state.awaitEnd(of: pid) }
     }
 
-    deinit {
-        if process.isRunning { Glibc.kill(pid, SIGKILL) }
-    }
+    deinit { send(signal: SIGKILL) }
 
-    package var pid: Int32 { process.processIdentifier }
-
-    package var isRunning: Bool { process.isRunning }
+    package var isRunning: Bool { state.condition.withLock { state.status == nil } }
 
     /// Everything printed so far.
     package var output: String {
-        condition.withLock { String(decoding: collected, as: UTF8.self) }
+        state.condition.withLock { String(decoding: state.collected, as: UTF8.self) }
     }
 
-    package func send(signal: Int32) { Glibc.kill(pid, signal) }
+    /// Does nothing once the process has ended: its number may be another's then.
+    package func send(signal: Int32) {
+        state.condition.withLock {
+            if !state.isReaped { Glibc.kill(pid, signal) }
+        }
+    }
 
     /// The exit status (negative: the signal that ended it), or nil if it runs on after `span`.
     package func waitForExit(within span: Duration) -> Int32? {
-        guard wait(within: span, until: { hasExited }) else { return nil }
-        return process.terminationReason == .exit
-            ? process.terminationStatus : -process.terminationStatus
+        _ = wait(within: span) { state.status != nil }
+        return state.condition.withLock { state.status }
     }
 
     /// Whether the text appeared in the output within `span`.
     package func waitForOutput(_ text: String, within span: Duration) -> Bool {
         wait(within: span) {
-            String(decoding: collected, as: UTF8.self).contains(text)
+            String(decoding: state.collected, as: UTF8.self).contains(text)
         }
     }
 
@@ -94,40 +98,104 @@ package final class ChildProcess: @unchecked Sendable {
             Double(span.components.seconds)
             + Double(span.components.attoseconds) / 1e18
         let deadline = Date(timeIntervalSinceNow: seconds)
-        condition.lock()
-        defer { condition.unlock() }
+        state.condition.lock()
+        defer { state.condition.unlock() }
         while !isTrue() {
-            if !condition.wait(until: deadline) { return isTrue() }
+            if !state.condition.wait(until: deadline) { return isTrue() }
         }
         return true
     }
+}
 
-    private func collect(_ bytes: Data) {
-        condition.withLock {
-            if collected.count + bytes.count <= Self.outputBytesMax {
-                collected.append(contentsOf: bytes)
+/// What the two threads of a child tell its owner.
+private final class State: @unchecked Sendable {
+    /// Guards everything here and signals news.
+    let condition = NSCondition()
+    var collected: [UInt8] = []
+    var hasOutputEnded = false
+    /// Its number is free for another process.
+    var isReaped = false
+    /// The exit status, negative for the signal that ended it.
+    var status: Int32?
+
+    func read(_ descriptor: Int32) {
+        var buffer = [UInt8](repeating: 0, count: 1 << 16)
+        while true {
+            let count = Glibc.read(descriptor, &buffer, buffer.count)
+            if count < 0, errno == EINTR { continue }
+            condition.withLock {
+                if count <= 0 {
+                    hasOutputEnded = true
+                } else if collected.count + count <= ChildProcess.outputBytesMax {
+                    collected.append(contentsOf: buffer[..<count])
+                }
+                condition.broadcast()
             }
-            condition.broadcast()
+            if count <= 0 { break }
         }
+        close(descriptor)
     }
 
-    private func noteExit() {
-        condition.withLock {
-            hasExited = true
-            condition.broadcast()
-        }
+    func awaitEnd(of pid: Int32) {
+        // The number stays taken until `isReaped` is known.
+        var ended = siginfo_t()
+        while waitid(P_PID, id_t(pid), &ended, WEXITED | WNOWAIT) < 0, errno == EINTR {}
+        condition.lock()
+        defer { condition.unlock() }
+        var word: Int32 = 0
+        while waitpid(pid, &word, 0) < 0, errno == EINTR {}
+        isReaped = true
+        // What it printed is complete first, unless a child of its own keeps the pipe open.
+        let deadline = Date(timeIntervalSinceNow: 1)
+        while !hasOutputEnded, condition.wait(until: deadline) {}
+        status = word & 0x7F == 0 ? word >> 8 & 0xFF : -(word & 0x7F)
+        condition.broadcast()
     }
 }
 
-/// Threads of the test runner block every signal; a child inherits that and would not hear TERM.
-private enum SignalMask {
-    static func whileEmpty(_ body: () throws -> Void) rethrows {
-        var none = sigset_t()
-        var before = sigset_t()
-        sigemptyset(&none)
-        pthread_sigmask(SIG_SETMASK, &none, &before)
-        defer { pthread_sigmask(SIG_SETMASK, &before, nil) }
-        try body()
+/// A system call that starts a process failed.
+package struct ChildProcessError: Error {
+    package var call: String
+    package var code: Int32
+}
+
+private enum Spawn {
+    static func run(
+        _ path: String, _ arguments: [String], _ environment: [String], output: Int32
+    ) throws -> Int32 {
+        var actions = posix_spawn_file_actions_t()
+        posix_spawn_file_actions_init(&actions)
+        defer { posix_spawn_file_actions_destroy(&actions) }
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0)
+        posix_spawn_file_actions_adddup2(&actions, output, 1)
+        posix_spawn_file_actions_adddup2(&actions, output, 2)
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        // Threads of the test runner block every signal; a child would not hear TERM.
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        posix_spawnattr_setsigmask(&attributes, &signals)
+        sigfillset(&signals)
+        posix_spawnattr_setsigdefault(&attributes, &signals)
+        posix_spawnattr_setflags(
+            &attributes, Int16(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
+        var pid: pid_t = 0
+        let code = withCStrings([path] + arguments) { words in
+            withCStrings(environment) { variables in
+                posix_spawn(&pid, path, &actions, &attributes, words, variables)
+            }
+        }
+        guard code == 0 else { throw ChildProcessError(call: "posix_spawn \(path)", code: code) }
+        return pid
+    }
+
+    private static func withCStrings<R>(
+        _ strings: [String], _ body: (UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> R
+    ) -> R {
+        var pointers = strings.map { strdup($0) } + [nil]
+        defer { for pointer in pointers { free(pointer) } }
+        return pointers.withUnsafeMutableBufferPointer { body($0.baseAddress!) }
     }
 }
 
