@@ -52,6 +52,8 @@ package enum MessageKind: UInt8, Sendable, CaseIterable {
     case delivery = 48
     /// Worker to worker: deliveries up to a number are in their sessions' queues.
     case deliveryDone = 49
+    /// Worker to worker: a delivery to a group's member that has gone or has no room.
+    case deliveryReturned = 50
 
     /// Sent by every replica, leading or not, to workers of its own node.
     package var isLocal: Bool { self == .routePatch || self == .rangeMap }

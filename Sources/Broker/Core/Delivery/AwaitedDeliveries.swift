@@ -48,6 +48,13 @@ package struct AwaitedDeliveries {
         places[position(of: place)].received += 1
     }
 
+    /// What a place is owed, once; nil for nothing.
+    package mutating func takeReceived(from place: Place) -> UInt32? {
+        let position = position(of: place)
+        defer { places[position].received = 0 }
+        return places[position].received == 0 ? nil : places[position].received
+    }
+
     /// Calls `body` for each place that is owed an acknowledgement.
     package mutating func forEachReceived(_ body: (Place, UInt32) -> Void) {
         for position in places.indices where places[position].received > 0 {

@@ -38,14 +38,18 @@ package struct QueuedMessage: BitwiseCopyable {
     package var qos: QoS
     package var retain: Bool
     package var subscriptionIDs: SubscriptionIDs
+    /// What the session's `ShareState` knows of it; 0 for what came by no shared subscription.
+    package var flight: UInt32
 
     package init(
-        record: SharedBlock, qos: QoS, retain: Bool, subscriptionIDs: SubscriptionIDs
+        record: SharedBlock, qos: QoS, retain: Bool, subscriptionIDs: SubscriptionIDs,
+        flight: UInt32 = 0
     ) {
         self.record = record
         self.qos = qos
         self.retain = retain
         self.subscriptionIDs = subscriptionIDs
+        self.flight = flight
     }
 
     package func releaseAll() {

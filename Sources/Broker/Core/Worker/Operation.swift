@@ -36,8 +36,14 @@ enum Operation {
     case pubrel
     case retain(RetainTask)
     case retainedMatch(ReplayTask)
-    /// A shared group's inbox: membership or a take; the sequences to send then.
-    case group
+    /// A session becomes a member of a shared group, or leaves it.
+    case groupJoin(SubscribeTask, entry: Int)
+    case groupLeave(GroupLeaveCommand)
+    /// A member commits itself to a QoS 2 message.
+    case groupTake(GroupLease)
+    case groupAcknowledge(GroupMembership, [AcknowledgeCommand.Entry])
+    /// More of a resumed session's subscriptions.
+    case sessionSubscriptions(SessionRef, skip: Int)
 }
 
 /// Whose publish it is, and so who is told its outcome.
@@ -47,6 +53,8 @@ enum PublishOrigin {
     case session(SessionRef, serial: UInt32)
     /// An entry of an outbox: its end is committed in the publisher's inbox.
     case outbox(OutboxTask)
+    /// A message on its way back to its group.
+    case group(GroupReturn)
 }
 
 /// An entry of an outbox that this worker fans out.
@@ -110,6 +118,8 @@ final class InsertTask {
     var receivers: [(clientID: [UInt8], incarnation: UInt64)] = []
     /// The replay of retained messages that it is part of.
     var replay: ReplayTask?
+    /// The lease that it fulfils.
+    var lease: GroupLease?
     init(tracker: TrackerRef?, tenant: [UInt8]) {
         self.tracker = tracker
         self.tenant = tenant

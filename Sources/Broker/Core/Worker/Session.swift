@@ -131,6 +131,8 @@ final class RareState {
     var expiryOverride: UInt32?
     /// The owner's view of a stored session's queue.
     var stored: StoredState?
+    /// What it has as a member of shared groups.
+    var share: ShareState?
     /// Limits publishes per second, where the tenant has a limit.
     var publishBucket = TokenBucket()
     /// Retained messages that wait until the client has taken what it has.

@@ -25,9 +25,12 @@ extension Worker {
         case .finished(let sequence, _):
             if session.pointee.machine.isStored {
                 acknowledgeStored(sequence, .finished, session, index)
+            } else if let share = session.pointee.rare?.share {
+                finishFlight(sequence, share)
             }
             sendQueued(session, index)
         case .release(let sequence):
+            if let share = session.pointee.rare?.share { finishFlight(sequence, share) }
             sendAcknowledgement(
                 .pubrel, session, packetID: OutboundWindow.packetID(of: sequence),
                 reasonCode: .success)

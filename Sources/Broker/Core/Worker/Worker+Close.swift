@@ -98,6 +98,7 @@ extension Worker {
         if session.pointee.phase == .live { metrics.sessionsLive &-= 1 }
         timers.cancel(session.pointee.timer)
         session.pointee.timer = .none
+        leaveGroups(session, index)
         for slot in session.pointee.filters { dropFilter(slot, session, index) }
         session.pointee.filters = []
         let isDetaching =
@@ -233,6 +234,10 @@ extension Worker {
         case access = 4
         /// A look at what memory is left.
         case overload = 5
+        /// What a group's inbox did not take is tried again.
+        case groupRetry = 6
+        /// Members of groups say again what they may hold.
+        case groupCredit = 7
     }
 
     func armConnectTimer(
@@ -261,18 +266,7 @@ extension Worker {
     func fireTimers() {
         timers.advance(to: now)
         while let due = timers.popDue() {
-            if due.kind == TimerKind.outbox.rawValue {
-                retryOutboxes()
-                continue
-            }
-            if due.kind == TimerKind.access.rawValue {
-                judgementTimedOut(due.token)
-                continue
-            }
-            if due.kind == TimerKind.overload.rawValue {
-                lookAtMemory()
-                continue
-            }
+            if carryOutTimer(due) { continue }
             withSession(sessionRef(ofToken: due.token)) { session, index in
                 session.pointee.timer = .none
                 if due.kind == TimerKind.connect.rawValue {
@@ -284,6 +278,19 @@ extension Worker {
                 }
             }
         }
+    }
+
+    /// A timer that is of no session; false if it is of one.
+    private func carryOutTimer(_ due: DueTimer) -> Bool {
+        switch TimerKind(rawValue: due.kind) {
+        case .outbox: retryOutboxes()
+        case .access: judgementTimedOut(due.token)
+        case .overload: lookAtMemory()
+        case .groupRetry: retryGroups()
+        case .groupCredit: regrantGroups(isTimer: true)
+        case .connect, .keepAlive, nil: return false
+        }
+        return true
     }
 
     private func checkKeepAlive(_ session: UnsafeMutablePointer<Session>, _ index: Int32) {

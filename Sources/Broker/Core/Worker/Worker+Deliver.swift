@@ -218,11 +218,7 @@ extension Worker {
     ) {
         let settings = tenants[session.pointee.tenant]
         let record = message.record()
-        let isFull =
-            session.pointee.machine.queue.count >= settings.pointee.settings.sessionQueueMessagesMax
-            || session.pointee.machine.queue.byteCount + record.count
-                > settings.pointee.settings.sessionQueueBytesMax
-        if isFull {
+        if isQueueFull(session, adding: record.count) {
             switch settings.pointee.settings.slowConsumerPolicy {
             case .dropNewest:
                 drop(.overflow, message, session)
@@ -232,7 +228,9 @@ extension Worker {
                     drop(.overflow, message, session)
                     return
                 }
-                session.pointee.machine.queue.removeFirst().releaseAll()
+                let oldest = session.pointee.machine.queue.removeFirst()
+                if oldest.flight != 0 { discardWaiting(oldest.flight, session) }
+                oldest.releaseAll()
                 drop(.overflow, message, session)
             case .disconnect:
                 drop(.overflow, message, session)
@@ -249,6 +247,14 @@ extension Worker {
         metrics.queued &+= 1
     }
 
+    func isQueueFull(_ session: UnsafeMutablePointer<Session>, adding size: Int) -> Bool {
+        let settings = tenants[session.pointee.tenant]
+        return session.pointee.machine.queue.count
+            >= settings.pointee.settings.sessionQueueMessagesMax
+            || session.pointee.machine.queue.byteCount + size
+                > settings.pointee.settings.sessionQueueBytesMax
+    }
+
     /// A message from the queue: window and socket have room.
     func deliverQueued(
         _ queued: QueuedMessage, _ session: UnsafeMutablePointer<Session>, _ index: Int32
@@ -257,12 +263,22 @@ extension Worker {
             record: queued.record.bytes, tenant: session.pointee.tenant, block: queued.record)
         var options = Delivery(
             qos: queued.qos, retain: queued.retain, subscriptionIDs: queued.subscriptionIDs)
-        guard permitsDelivery(message, queued.qos, session, index) else { return }
+        guard permitsDelivery(message, queued.qos, session, index) else {
+            if queued.flight != 0 { discardWaiting(queued.flight, session) }
+            return
+        }
+        let sequence = session.pointee.machine.outbound.next
         if queued.qos != .atMostOnce {
             options.packetID = session.pointee.machine.openOutbound(queued.qos)
         }
-        if !write(&message, options, to: session), queued.qos != .atMostOnce {
+        let isWritten = write(&message, options, to: session)
+        if !isWritten, queued.qos != .atMostOnce {
             session.pointee.machine.outbound.finishNewest()
+        }
+        if queued.flight != 0, let share = session.pointee.rare?.share,
+            let flight = share.takeWaiting(queued.flight)
+        {
+            noteSent(flight, isWritten: isWritten, sequence, share)
         }
     }
 

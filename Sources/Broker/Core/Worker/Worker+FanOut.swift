@@ -92,7 +92,8 @@ extension Worker {
     // MARK: Other workers
 
     /// ```
-    ///  delivery:      flags u8 (1: acknowledge) | tokens u16 | token u64 ... | record
+    ///  delivery:      flags u8 | tokens u16 | token u64 ... | record
+    ///                 flags 1: acknowledge; 2: to a group's member, see Worker+Share
     ///  deliveryDone:  count u32: so many acknowledged deliveries, in the order of sending
     /// ```
     private func send(
@@ -111,9 +112,10 @@ extension Worker {
         }
     }
 
+    /// `member`: what a delivery to a shared group's member says besides.
     func sendTokens(
         _ message: inout Message, _ tokens: UnsafeBufferPointer<UInt64>, to place: Place,
-        _ groups: inout GroupCount
+        _ groups: inout GroupCount, member: ((inout ByteWriter) -> Void)? = nil
     ) {
         if !groups.waits, port.backlog(to: place) > WorkerLimits.mailBacklogMax {
             events.metrics.count(.mailboxFull, message.tenant, by: tokens.count)
@@ -124,9 +126,10 @@ extension Worker {
         let start = block.bytes.count
         block.bytes.append(bigEndian: UInt32(0))
         block.bytes.append(MessageKind.delivery.rawValue)
-        block.bytes.append(groups.waits ? 1 : 0)
+        block.bytes.append((groups.waits ? 1 : 0) | (member == nil ? 0 : 2))
         block.bytes.append(bigEndian: UInt16(truncatingIfNeeded: tokens.count))
         for token in tokens { block.bytes.append(bigEndian: token) }
+        member?(&block.bytes)
         message.appendRecord(into: &block.bytes)
         block.bytes.patch(bigEndian: UInt32(block.bytes.count - start - 4), at: start)
         if groups.waits { awaited.append(track(&groups), to: place) }
@@ -138,8 +141,16 @@ extension Worker {
             let flags = try reader.readUInt8(body)
             let count = Int(try reader.readUInt16(body))
             let tokens = try reader.take(count * 8)
-            if flags & 1 != 0 { awaited.countReceived(from: sender) }
             metrics.deliveriesReceived &+= 1
+            if flags & 2 != 0, count == 1 {
+                let token = body.unsafeLoadUnaligned(
+                    fromByteOffset: Int(tokens.offset), as: UInt64.self)
+                try receiveSharedDelivery(
+                    body, &reader, UInt64(bigEndian: token), isAwaited: flags & 1 != 0,
+                    from: sender)
+                return
+            }
+            if flags & 1 != 0 { awaited.countReceived(from: sender) }
             body.withUnsafeBytes { bytes in
                 withTokens(bytes, tokens, count) { tokens in
                     var message = Message(
@@ -255,6 +266,7 @@ extension Worker {
         _ task: InsertTask, _ status: CompletionStatus, _ result: InsertResult?
     ) {
         if let replay = task.replay { replayInserted(replay) }
+        if let lease = task.lease { return transferred(lease, result?.outcomes.first) }
         guard let result, result.outcomes.count == task.receivers.count else {
             insertFailed(
                 task,
@@ -266,7 +278,13 @@ extension Worker {
             switch outcome {
             case .stored, .duplicate: break
             case .storedDroppingOldest: break
-            case .noSession: staleRoute(task.receivers[index], task.tenant)
+            case .noSession:
+                // A group without an inbox has no members.
+                if task.receivers[index].clientID.first == 0 {
+                    countStored(.groupUnavailable, task, 1)
+                } else {
+                    staleRoute(task.receivers[index], task.tenant)
+                }
             case .droppedFullMessages, .droppedFullBytes: countStored(.overflow, task, 1)
             case .rejected: isRejected = true
             case .qos0NotQueued: break

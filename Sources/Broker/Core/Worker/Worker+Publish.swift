@@ -334,6 +334,7 @@ extension Worker {
                 finishPublish(serial, outcome, session, index)
             }
         case .outbox(let task): finishOutbox(task, outcome)
+        case .group(let task): finishReturn(task, outcome)
         }
     }
 }

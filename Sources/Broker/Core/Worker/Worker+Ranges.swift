@@ -96,7 +96,20 @@ extension Worker {
         case .departure(let name, let epoch, let token):
             departing.remove(token)
             release(name, epoch)
-        case .detach, .routeRemoval, .intentsCompleted, .outboxDone, .pubrel, .group: break
+        case .groupJoin(let task, let entry):
+            joined(task, entry, isDone ? InboxResult.status(of: result.array) : nil)
+        case .groupLeave(let command): groupLeft(command, isDone: isDone)
+        case .groupTake(let lease):
+            taken(lease, isDone ? BatchResult.decode(result.array) : nil)
+        case .groupAcknowledge(let membership, let entries):
+            groupAcknowledged(membership, entries, isDone: isDone)
+        case .sessionSubscriptions(let ref, let skip):
+            withSession(ref) { session, index in
+                guard isDone, let page = SubscriptionsAnswer.decode(result.array) else { return }
+                restoreMemberships(
+                    page.subscriptions, skip: skip, hasMore: page.hasMore, session, index)
+            }
+        case .detach, .routeRemoval, .intentsCompleted, .outboxDone, .pubrel: break
         }
     }
 

@@ -79,6 +79,8 @@ extension Worker {
         finishConnect(session, index, sessionPresent: result.isSessionPresent)
         guard result.isStored, session.pointee.phase == .live else { return }
         grantCredit(session, restarts: true)
+        restoreMemberships(
+            result.subscriptions, skip: 0, hasMore: result.hasMoreSubscriptions, session, index)
     }
 
     // MARK: Pushes
@@ -198,6 +200,10 @@ extension Worker {
         if stored.replayDebt > 0 {
             stored.replayDebt -= 1
             resumeReplays(session)
+        }
+        if !stored.transferred.isEmpty {
+            let oldest = stored.transferred.removeFirst()
+            acknowledge(oldest.membership, oldest.sequence, .acknowledged)
         }
         stored.bytesFinished += UInt64(size)
         guard sequence != 0 else { return }
@@ -391,6 +397,9 @@ final class StoredState {
     var acknowledgements: [AcknowledgeCommand.Entry] = []
     /// Replayed retained messages that the client has not acknowledged, about.
     var replayDebt = 0
+    /// Entries of groups' inboxes that were put into its own, oldest first; each is acknowledged to
+    /// its group with the next message that the client finishes. At most its credit.
+    var transferred: [(membership: GroupMembership, sequence: UInt64)] = []
     /// In the worker's list of sessions with acknowledgements.
     var isMarked = false
 

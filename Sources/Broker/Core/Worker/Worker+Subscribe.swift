@@ -202,6 +202,7 @@ extension Worker {
                 metrics.subscriptions &+= 1
             }
             addRoute(task, position, change.token, session)
+            join(task, position, slot: change.token.slot, session, index)
         }
         arrived(task)
     }
@@ -278,6 +279,7 @@ extension Worker {
         task.waiting = 1
         for position in task.entries.indices where !task.entries[position].code.isFailure {
             let filter = task.entries[position].filter
+            leaveGroup(filter, session)
             let removal = filter.withUnsafeBytes {
                 filters.unsubscribe(
                     tenant: tenant, filter: $0, session: index,
@@ -391,6 +393,12 @@ extension Worker {
             case .absent: task.entries[position].code = .noSubscriptionExisted
             }
             if item.intent != 0 { changeStoredRoute(task, position, session) }
+            guard !task.entries[position].code.isFailure else { continue }
+            if task.isSubscribe {
+                join(task, position, slot: nil, session, task.session.index)
+            } else {
+                leaveGroup(task.entries[position].filter, session)
+            }
         }
         arrived(task)
     }
@@ -448,7 +456,7 @@ extension Worker {
         arrived(task)
     }
 
-    private func arrived(_ task: SubscribeTask) {
+    func arrived(_ task: SubscribeTask) {
         task.waiting -= 1
         guard task.waiting == 0 else { return }
         completeIntents(task)
@@ -486,6 +494,7 @@ extension Worker {
             return
         }
         reportAnswer(task, session)
+        if task.isSubscribe { grantJoined(task, session) }
         // The retained messages follow their SUBACK before anything else is read, as far as the
         // client takes them at once.
         task.replaying = 1
@@ -534,6 +543,30 @@ extension Worker {
             }
             // Not taken: the leader asks again after its time-out.
             if !accepted { return }
+            changeMembership(intent, message.session, task)
+        }
+    }
+
+    /// The group's inbox follows its members' routes.
+    private func changeMembership(
+        _ intent: IntentReadyMessage.Intent, _ session: SessionName, _ task: IntentTask
+    ) {
+        guard let shared = SharedName(intent.subscription.filter) else { return }
+        let group = shared.inbox(session.tenant)
+        let member = GroupMemberName.stored(session.clientID, incarnation: intent.incarnation)
+        guard intent.isAddition else { return proposeGroupLeave(group, member) }
+        guard let name = session.tenant.withRawSpan({ TenantName(bytes: $0) }),
+            let tenant = tenantSlot(name)
+        else { return }
+        let command = GroupJoinCommand(
+            group: group, member: member, limits: queueLimits(tenants[tenant].pointee.settings))
+        task.waiting += 1
+        let isAccepted = propose(.inbox, InboxKeys.sessionPrefix(group), .intentRoute(task)) {
+            InboxCommand.groupJoin(command).encode(into: &$0)
+        }
+        if !isAccepted {
+            task.waiting -= 1
+            task.hasFailed = true
         }
     }
 
@@ -574,5 +607,17 @@ struct SharedName {
         }
         group = RouteGroup(kind: kind, name: Array(whole[parsed.group.range]))
         filter = Array(whole[parsed.filter.range])
+    }
+
+    /// The group's inbox.
+    func inbox(_ tenant: [UInt8]) -> SessionName {
+        let share =
+            switch group.kind {
+            case .unordered: "$share"
+            case .ordered: "$oshare"
+            }
+        return SessionName(
+            tenant: tenant,
+            clientID: InboxKeys.groupID(share: share, group: group.name, filter: filter))
     }
 }

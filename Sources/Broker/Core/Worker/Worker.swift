@@ -100,6 +100,12 @@ package final class Worker<Port: WorkerPort> {
     let completions = CompletionList()
     var operations = Slab<Operation>()
     var acknowledging: [SessionRef] = []
+    /// Memberships in shared groups with something to say to the group's inbox.
+    var groupAcknowledging: [GroupMembership] = []
+    /// Sessions that are members of shared groups.
+    var memberSessions: Set<SessionRef> = []
+    /// For groups' inboxes, when the timer of that kind fires; at most `groupRetriesMax`.
+    var groupRetries: [GroupWork] = []
     var retryAcknowledging: [SessionRef] = []
 
     // Routes.
@@ -172,6 +178,7 @@ package final class Worker<Port: WorkerPort> {
         client.tick(now: now, completions: completions)
         drainCompletions()
         flushAcknowledgements()
+        flushGroupAcknowledgements()
         sendDeliveryDone()
         endSlowConsumers()
         routes.tellProgress(outbox)
@@ -271,6 +278,7 @@ package final class Worker<Port: WorkerPort> {
         case .rangeMap:
             host.receive(kind, body, from: sender, now: now)
             client.receive(kind, body, from: sender, now: now, completions: completions)
+            regrantGroups(isTimer: false)
         case .routePatch: routes.applyPatch(body, from: sender)
         case .inboxPush: receivePush(body)
         case .outboxReady: receiveOutboxReady(body)
@@ -280,6 +288,7 @@ package final class Worker<Port: WorkerPort> {
         case .groupPush: receiveGroupPush(body)
         case .delivery: receiveDelivery(body, from: sender)
         case .deliveryDone: receiveDeliveryDone(body, from: sender)
+        case .deliveryReturned: receiveDeliveryReturned(body, from: sender)
         case .leaseGrant: break
         }
     }

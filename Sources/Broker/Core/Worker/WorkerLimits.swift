@@ -30,6 +30,11 @@ package enum WorkerLimits {
     /// Sources of outboxes remembered, and how long a refused message of one waits.
     package static let outboxLanesMax = 65_536
     package static let outboxRetryAfter = Duration.milliseconds(100)
+    /// Messages of a group's inbox that one member holds unacknowledged, how often it says so, and
+    /// what of a group waits to be tried again.
+    package static let groupCreditMessages = 64
+    package static let groupCreditAgain = Duration.seconds(5)
+    package static let groupRetriesMax = 65_536
     /// Retained publishes of one session under commitment at once.
     package static let retainingMax = 64
     /// Entries of a stored session's queue that its inbox may push ahead.

@@ -20,6 +20,8 @@ package struct WorkerMetrics: Sendable {
     package var retainedSet: UInt64 = 0
     package var deliveriesSent: UInt64 = 0
     package var deliveriesReceived: UInt64 = 0
+    /// Deliveries to a group's member that had gone or had no room.
+    package var deliveriesReturned: UInt64 = 0
 
     package var damagedFrames: UInt64 = 0
     package var staleRoutes: UInt64 = 0
@@ -27,6 +29,10 @@ package struct WorkerMetrics: Sendable {
     /// Publishes that nobody receives.
     package var unmatched: UInt64 = 0
     package var groupPushes: UInt64 = 0
+    /// Messages of members whose connection ended, given back to their group.
+    package var groupReturns: UInt64 = 0
+    /// Of them, and of other changes of a group's inbox, those beyond `groupRetriesMax`.
+    package var groupRetriesLost: UInt64 = 0
     /// Routes whose removal was refused: they lead nowhere and go with the node's epoch.
     package var routesLeftBehind: UInt64 = 0
     /// Commands whose outcome could not be learnt: the connection was closed without an answer.

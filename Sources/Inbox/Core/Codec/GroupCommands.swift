@@ -1,10 +1,39 @@
 import Base
+import KV
+
+/// The names that sessions join a group under: each names one life of a session, so that an earlier
+/// one leaving late takes nothing from a later one.
+///
+/// ```
+///  transient:  00 | node u64 | worker u16 | epoch u64 | connection token u64
+///  stored:     01 | incarnation u64 | client id
+/// ```
+package enum GroupMemberName {
+    package static func transient(
+        _ place: Place, _ epoch: LivenessEpoch, connectionToken: UInt64
+    ) -> [UInt8] {
+        var writer = ByteWriter(capacity: 32)
+        writer.append(0)
+        writer.append(place: place)
+        writer.append(bigEndian: epoch.rawValue)
+        writer.append(bigEndian: connectionToken)
+        return writer.array
+    }
+
+    package static func stored(_ clientID: [UInt8], incarnation: UInt64) -> [UInt8] {
+        var writer = ByteWriter(capacity: 16 + clientID.count)
+        writer.append(1)
+        writer.append(bigEndian: incarnation)
+        writer.append(clientID)
+        return writer.array
+    }
+}
 
 /// A session becomes a member of a shared group; the first one creates the group's inbox.
 package struct GroupJoinCommand: Equatable, Sendable {
     /// The tenant and `InboxKeys.groupID`.
     package var group: SessionName
-    /// The member's client id.
+    /// Names one life of a member; `GroupMemberName`.
     package var member: [UInt8]
     package var limits: QueueLimits
 

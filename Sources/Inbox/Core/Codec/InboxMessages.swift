@@ -292,7 +292,7 @@ package struct InboxDroppedMessage: Equatable, Sendable {
 /// A member of a shared group is online and has room (`MessageKind.groupCredit`).
 package struct GroupCreditMessage: Equatable, Sendable {
     package var group: SessionName
-    /// The member's client id.
+    /// The name that the member joined under.
     package var member: [UInt8]
     package var connectionToken: UInt64
     /// Messages that it may hold unacknowledged; 0: it has gone offline, and its leases of QoS 1
@@ -330,6 +330,8 @@ package struct GroupCreditMessage: Equatable, Sendable {
 /// is sent it is taken by `groupTake`; acknowledgements go to the group by `acknowledge`.
 package struct GroupPushMessage: Equatable, Sendable {
     package var group: SessionName
+    /// Which life of the group's inbox the sequences belong to.
+    package var incarnation: UInt64
     package var connectionToken: UInt64
     package var entries: [PushMessage.Entry]
 
@@ -337,8 +339,8 @@ package struct GroupPushMessage: Equatable, Sendable {
         var fields = FieldReader(bytes)
         guard fields.u8() == InboxLimits.formatVersion else { return nil }
         let message = GroupPushMessage(
-            group: SessionName(&fields), connectionToken: fields.u64(),
-            entries: fields.list16 { PushMessage.Entry(&$0) })
+            group: SessionName(&fields), incarnation: fields.u64(),
+            connectionToken: fields.u64(), entries: fields.list16 { PushMessage.Entry(&$0) })
         return fields.isComplete ? message : nil
     }
 }

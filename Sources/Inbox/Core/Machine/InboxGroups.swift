@@ -5,9 +5,13 @@ import KV
 final class GroupLeases {
     /// A member that is online.
     struct Member {
-        var clientID: [UInt8]
-        var place: Place
-        var token: UInt64
+        /// The name it joined under.
+        let name: [UInt8]
+        let place: Place
+        /// Of its connection, unique at its place.
+        let token: UInt64
+        /// Tells it apart here.
+        let number: UInt64
         /// Messages it may hold unacknowledged.
         var credit: UInt32
         /// Messages it holds.
@@ -15,27 +19,66 @@ final class GroupLeases {
     }
 
     /// In the order of going online.
-    var members: [Member] = []
-    /// Token of the member that an entry is leased to; looked up, never walked for output.
-    private(set) var holders: [UInt64: UInt64] = [:]
+    private(set) var members: [Member] = []
+    /// Number of the member that an entry is leased to; looked up, never walked for output.
+    private var holders: [UInt64: UInt64] = [:]
+    /// Entries before it are leased, or wait for a member that has taken them.
+    var nextUnleased: UInt64 = 0
     var isReading = false
+    private var lastNumber: UInt64 = 0
+    /// Whose turn it is to get a message that is not stored.
+    private var turn = 0
+
+    /// The next member online, for a message that is not stored; nil if there is none.
+    func nextOnline() -> Member? {
+        guard !members.isEmpty else { return nil }
+        turn = (turn + 1) % members.count
+        return members[turn]
+    }
+
+    func isLeased(_ sequence: UInt64) -> Bool { holders[sequence] != nil }
+
+    func holder(of sequence: UInt64) -> Member? {
+        guard let number = holders[sequence] else { return nil }
+        return members.first { $0.number == number }
+    }
 
     func lease(_ sequence: UInt64, to member: Int) {
-        holders[sequence] = members[member].token
+        holders[sequence] = members[member].number
         members[member].held += 1
     }
 
     func end(_ sequence: UInt64) {
-        guard let token = holders.removeValue(forKey: sequence),
-            let member = members.firstIndex(where: { $0.token == token })
+        guard let number = holders.removeValue(forKey: sequence),
+            let member = members.firstIndex(where: { $0.number == number })
         else { return }
         members[member].held -= 1
     }
 
+    /// A member is online and may hold so much. Another connection under its name has gone.
+    func grant(_ credit: UInt32, to name: [UInt8], _ place: Place, token: UInt64) {
+        if let at = members.firstIndex(where: { $0.name == name }) {
+            if members[at].place == place, members[at].token == token {
+                members[at].credit = credit
+                return
+            }
+            remove(name)
+        }
+        lastNumber += 1
+        members.append(
+            Member(name: name, place: place, token: token, number: lastNumber, credit: credit))
+        // It may have taken entries that were passed over.
+        nextUnleased = 0
+    }
+
     /// A member has gone: what it holds goes to others.
-    func remove(token: UInt64) {
-        members.removeAll { $0.token == token }
-        holders = holders.filter { $0.value != token }
+    func remove(_ name: [UInt8]) {
+        guard let at = members.firstIndex(where: { $0.name == name }) else { return }
+        let number = members.remove(at: at).number
+        for (sequence, holder) in holders where holder == number {
+            nextUnleased = min(nextUnleased, sequence)
+        }
+        holders = holders.filter { $0.value != number }
     }
 
     /// The member with the most room, the first online of equals; nil if none has any.
@@ -60,6 +103,10 @@ final class GroupLeases {
 /// | 1 | leased | to another member [MQTT-4.8.2-4] | removed [MQTT-4.8.2-6] |
 /// | 2 | taken, durably | stays that member's [MQTT-4.8.2-5] | removed [MQTT-4.8.2-6] |
 /// | 2, not taken | leased | to another member | |
+/// | 0 | sent to one of those online, in turn, unlogged | | |
+///
+/// A member is named by bytes that mean nothing here: one life of a session, so that the leave of
+/// an earlier life takes nothing from a later one.
 ///
 /// Leases are the leader's and go with it: a QoS 1 message may then reach a second member, a taken
 /// QoS 2 message never does.
@@ -117,11 +164,7 @@ extension InboxMachine {
         }
         removeTaken(index, by: command.member, output)
         let left = extras.members.count
-        if let leases = sessions[index].pointee.leases {
-            for member in leases.members where member.clientID == command.member {
-                leases.remove(token: member.token)
-            }
-        }
+        sessions[index].pointee.leases?.remove(command.member)
         if left == 0 {
             let dropped = removeQueue(index, output)
             reportDropped(index, .groupEnded, dropped, output)
@@ -182,10 +225,12 @@ extension InboxMachine {
 
     /// A member gives an entry back that it did not send.
     func giveBack(_ index: Int32, _ at: Int, _ output: MachineOutput) {
-        guard let queue = sessions[index].pointee.queue, queue.entries[at].isReleased else {
-            return
-        }
+        guard let queue = sessions[index].pointee.queue else { return }
         let sequence = queue.entries[at].sequence
+        if let leases = sessions[index].pointee.leases {
+            leases.nextUnleased = min(leases.nextUnleased, sequence)
+        }
+        guard queue.entries[at].isReleased else { return }
         extras(index).taken.removeAll { $0.sequence == sequence }
         beginKey(index, .inFlight, sequence)
         delete(output)
@@ -207,42 +252,74 @@ extension InboxMachine {
         else { return }
         let leases = sessions[index].pointee.leases ?? GroupLeases()
         sessions[index].pointee.leases = leases
-        if credit.credit == 0 {
-            leases.remove(token: credit.connectionToken)
-        } else {
-            let granted = min(credit.credit, UInt32(InboxLimits.groupLeasesPerMember))
-            if let at = leases.members.firstIndex(where: { $0.token == credit.connectionToken }) {
-                leases.members[at].credit = granted
-            } else {
-                leases.members.append(
-                    .init(
-                        clientID: credit.member, place: place, token: credit.connectionToken,
-                        credit: granted))
-            }
+        if credit.credit > 0 {
+            leases.grant(
+                min(credit.credit, UInt32(InboxLimits.groupLeasesPerMember)), to: credit.member,
+                place, token: credit.connectionToken)
+        } else if leases.members.contains(where: {
+            $0.name == credit.member && $0.place == place && $0.token == credit.connectionToken
+        }) {
+            leases.remove(credit.member)
         }
         dispatchGroup(index, output)
+    }
+
+    /// QoS 0 that is not stored: for one of the members online.
+    func pushUnloggedToMember(
+        _ index: Int32, _ receiver: InsertReceiver, _ record: UnsafeRawBufferPointer,
+        _ output: MachineOutput
+    ) {
+        guard let member = sessions[index].pointee.leases?.nextOnline() else {
+            return reportDropped(index, .qos0Offline, 1, output)
+        }
+        let incarnation = sessions[index].pointee.incarnation
+        let name = name(index)
+        output.outbox.send(.groupPush, to: member.place) { writer in
+            writer.append(InboxLimits.formatVersion)
+            name.encode(into: &writer)
+            writer.append(bigEndian: incarnation)
+            writer.append(bigEndian: member.token)
+            writer.append(bigEndian: UInt16(1))
+            writer.append(bigEndian: UInt64(0))
+            writer.append(receiver.options.stored)
+            writer.append(UInt8(0))
+            writer.append(bytes32: record)
+        }
     }
 
     /// Leases what waits to members with room, oldest first; the bodies are read then.
     func dispatchGroup(_ index: Int32, _ output: MachineOutput) {
         guard leaderTerm != nil, let leases = sessions[index].pointee.leases,
-            let queue = sessions[index].pointee.queue, !leases.isReading, leases.best != nil
+            let queue = sessions[index].pointee.queue, !leases.isReading, !leases.members.isEmpty
         else { return }
         var page = EntryPage()
-        var at = queue.head
+        var at = queue.firstIndex(atOrAfter: leases.nextUnleased)
         while at < queue.entries.count, page.hasRoom {
             let entry = queue.entries[at]
+            if !entry.isGone, !leases.isLeased(entry.sequence) {
+                // What was taken goes to its member alone, which may not have it after all.
+                let member =
+                    entry.isReleased ? taker(index, entry.sequence, leases) : leases.best
+                if member == nil, !entry.isReleased { break }
+                if let member, entry.isReleased || !isExpired(entry) {
+                    leases.lease(entry.sequence, to: member)
+                    add(entry, of: index, to: &page)
+                }
+            }
+            leases.nextUnleased = entry.sequence + 1
             at += 1
-            guard !entry.isGone, !entry.isReleased, !isExpired(entry),
-                leases.holders[entry.sequence] == nil
-            else { continue }
-            guard let member = leases.best else { break }
-            leases.lease(entry.sequence, to: member)
-            add(entry, of: index, to: &page)
         }
         guard !page.entries.isEmpty else { return }
         leases.isReading = true
         _ = read(index, page.keys, .group(page.entries), output)
+    }
+
+    /// The member online that has taken an entry.
+    private func taker(_ index: Int32, _ sequence: UInt64, _ leases: GroupLeases) -> Int? {
+        guard let taken = extras(index).taken.first(where: { $0.sequence == sequence }) else {
+            return nil
+        }
+        return leases.members.firstIndex { $0.name == taken.member }
     }
 
     func completeGroupRead(
@@ -250,13 +327,13 @@ extension InboxMachine {
     ) {
         guard let leases = sessions[read.session].pointee.leases else { return }
         leases.isReading = false
+        var isWhole = true
         let name = name(read.session)
+        let incarnation = sessions[read.session].pointee.incarnation
         for one in entries {
-            guard let token = leases.holders[one.sequence],
-                let member = leases.members.first(where: { $0.token == token })
-            else { continue }
+            guard let member = leases.holder(of: one.sequence) else { continue }
             guard let queue = sessions[read.session].pointee.queue,
-                let at = queue.index(of: one.sequence), !queue.entries[at].isReleased
+                let at = queue.index(of: one.sequence)
             else {
                 leases.end(one.sequence)
                 continue
@@ -265,14 +342,21 @@ extension InboxMachine {
             output.outbox.send(.groupPush, to: member.place) { writer in
                 writer.append(InboxLimits.formatVersion)
                 name.encode(into: &writer)
-                writer.append(bigEndian: token)
+                writer.append(bigEndian: incarnation)
+                writer.append(bigEndian: member.token)
                 let countAt = writer.count
                 writer.append(bigEndian: UInt16(1))
                 let bytes = writer.append(
                     entry, one, values, owesPubrel: false, isRedelivery: false)
-                if bytes == nil { writer.patch(bigEndian: UInt16(0), at: countAt) }
+                if bytes == nil {
+                    // Not readable yet: the next credit tries again.
+                    writer.patch(bigEndian: UInt16(0), at: countAt)
+                    leases.end(one.sequence)
+                    leases.nextUnleased = min(leases.nextUnleased, one.sequence)
+                    isWhole = false
+                }
             }
         }
-        dispatchGroup(read.session, output)
+        if isWhole { dispatchGroup(read.session, output) }
     }
 }

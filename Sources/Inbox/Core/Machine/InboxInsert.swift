@@ -69,8 +69,10 @@ extension InboxMachine {
                 if let tenant, fields.isFine { index = sessions.find(tenant, receiver.clientID) }
                 if index >= 0 {
                     let session = sessions[index]
+                    // A group is found by its name: its publishers do not know its life.
                     if session.pointee.hasQueue,
                         session.pointee.incarnation == receiver.incarnation
+                            || session.pointee.kind == .group && receiver.incarnation == 0
                     {
                         bucket = min(bucket, session.pointee.bucket)
                     } else {

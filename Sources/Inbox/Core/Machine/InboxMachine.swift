@@ -166,7 +166,7 @@ package final class InboxMachine: RangeMachine {
             case .proposal, .proposalAnswer, .query, .queryAnswer, .rangeMap, .leaseRequest,
                 .leaseGrant, .routePatch, .routePatchApplied, .inboxPush, .outboxReady, .ownerEvict,
                 .groupPush, .delivery,
-                .deliveryDone, .intentReady, .inboxDropped:
+                .deliveryDone, .deliveryReturned, .intentReady, .inboxDropped:
                 break
             }
         }

@@ -82,6 +82,9 @@ extension InboxMachine {
         _ output: MachineOutput
     ) {
         let session = sessions[index]
+        if session.pointee.kind == .group {
+            return pushUnloggedToMember(index, receiver, record, output)
+        }
         guard let pusher = session.pointee.pusher else {
             return reportDropped(index, .qos0Offline, 1, output)
         }

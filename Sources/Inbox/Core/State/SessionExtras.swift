@@ -93,7 +93,7 @@ final class SessionExtras {
     var intents: [Intent] = []
     /// In the order of (identity, origin).
     var sources: [SourceMark] = []
-    /// Client ids, sorted.
+    /// Their names, sorted.
     var members: [[UInt8]] = []
     /// In the order of sequences.
     var taken: [Taken] = []

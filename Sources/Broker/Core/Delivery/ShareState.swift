@@ -1,0 +1,138 @@
+import Base
+import Inbox
+import MQTT
+
+/// A session's membership in a shared group, as its worker sees it.
+///
+/// Owned by the session's `ShareState`; what is under way for it (a take, a transfer, an
+/// acknowledgement) keeps it a little longer.
+final class GroupMembership {
+    let session: SessionRef
+    /// The group's inbox.
+    let group: SessionName
+    /// The name it joined under: one life of the session.
+    let name: [UInt8]
+    /// With the group, as subscribed to.
+    let filter: [UInt8]
+    /// In the worker's filter table; nil for a stored session.
+    let slot: UInt32?
+    var options: SubscriptionOptions
+    var subscriptionID: UInt32
+    /// Sequences of the group's inbox that are leased to it; at most its credit.
+    var held: Set<UInt64> = []
+    /// For the group's inbox, collected during a turn.
+    var acknowledgements: [AcknowledgeCommand.Entry] = []
+    /// In the worker's list of memberships with acknowledgements.
+    var isMarked = false
+    /// The session's SUBACK has left: from then on it is granted messages.
+    var isGranted = false
+
+    init(
+        session: SessionRef, group: SessionName, name: [UInt8], filter: [UInt8], slot: UInt32?,
+        options: SubscriptionOptions, subscriptionID: UInt32
+    ) {
+        self.session = session
+        self.group = group
+        self.name = name
+        self.filter = filter
+        self.slot = slot
+        self.options = options
+        self.subscriptionID = subscriptionID
+    }
+
+    /// How this member gets a message.
+    func delivery(_ qos: QoS, retain: Bool) -> Delivery {
+        Delivery(
+            qos: min(qos, options.maximumQoS), retain: options.retainAsPublished && retain,
+            subscriptionIDs: SubscriptionIDs(one: subscriptionID))
+    }
+}
+
+/// A message that a transient session got as a group's member and has not acknowledged.
+struct SharedFlight {
+    let membership: GroupMembership
+    /// In the group's inbox; 0: it came directly, and goes to the group's inbox if the connection
+    /// ends first [MQTT-4.8.2-4].
+    let sequence: UInt64
+    let qos: QoS
+    /// One reference is the holder's.
+    let record: SharedBlock
+}
+
+/// A message of a group's member on its way into the group's inbox.
+final class GroupReturn {
+    let group: SessionName
+    let record: SharedBlock
+
+    init(group: SessionName, record: SharedBlock) {
+        record.retain()
+        self.group = group
+        self.record = record
+    }
+
+    deinit { record.release() }
+}
+
+/// An entry of a group's inbox on its way to the member that holds its lease.
+final class GroupLease {
+    let membership: GroupMembership
+    /// Life of the group's inbox.
+    let incarnation: UInt64
+    let sequence: UInt64
+    /// As the member gets it.
+    let qos: QoS
+    let retain: Bool
+    let record: SharedBlock
+
+    init(
+        membership: GroupMembership, incarnation: UInt64, sequence: UInt64, qos: QoS,
+        retain: Bool, record: SharedBlock
+    ) {
+        self.membership = membership
+        self.incarnation = incarnation
+        self.sequence = sequence
+        self.qos = qos
+        self.retain = retain
+        self.record = record
+    }
+
+    deinit { record.release() }
+}
+
+/// What a session has as a member of shared groups; allocated with its first membership.
+///
+/// Bounded by the session's subscriptions, its outbound window and its queue.
+final class ShareState {
+    var memberships: [GroupMembership] = []
+    /// Sent and not finished, by sequence of the outbound window.
+    var flights: [UInt64: SharedFlight] = [:]
+    /// In the session's queue, by the number that they have there.
+    private var waiting: [UInt32: SharedFlight] = [:]
+    private var lastWaiting: UInt32 = 0
+
+    deinit {
+        for flight in flights.values { flight.record.release() }
+        for flight in waiting.values { flight.record.release() }
+    }
+
+    func membership(slot: UInt32) -> GroupMembership? {
+        memberships.first { $0.slot == slot }
+    }
+
+    func membership(filter: [UInt8]) -> GroupMembership? {
+        memberships.first { $0.filter == filter }
+    }
+
+    func membership(group: SessionName) -> GroupMembership? {
+        memberships.first { $0.group == group }
+    }
+
+    /// The number under which the queue knows the message.
+    func addWaiting(_ flight: SharedFlight) -> UInt32 {
+        lastWaiting = lastWaiting == .max ? 1 : lastWaiting + 1
+        waiting[lastWaiting] = flight
+        return lastWaiting
+    }
+
+    func takeWaiting(_ number: UInt32) -> SharedFlight? { waiting.removeValue(forKey: number) }
+}
