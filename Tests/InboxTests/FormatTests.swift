@@ -174,6 +174,7 @@ struct FormatTests {
         let all: [InboxQuestion] = [
             .list(ListQuestion(tenant: [0x74], cursor: [1, 2], limit: 5)), .show(Self.anna),
             .subscriptions(Self.anna, skip: 7), .counts(tenant: [0x74]),
+            .owner(Self.anna),
         ]
         for question in all {
             #expect(question.encoded.withUnsafeBytes { InboxQuestion.decode($0) } == question)

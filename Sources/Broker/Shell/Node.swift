@@ -54,6 +54,7 @@ package struct NodeOptions: Sendable {
     /// Set by the node.
     var beats: LoopBeats?
     var gate: DrainGate?
+    var door: QueryDoor?
 
     package init() {}
 
@@ -71,6 +72,8 @@ package final class Node {
     package let listeners: [(name: String, address: ListenerAddress)]
     /// For other threads.
     package let handle: NodeHandle
+    /// For those who ask from outside the loops.
+    package let door: QueryDoor
     package var pollerKind: PollerKind { group.pollerKind }
     package var pollerReason: String? { group.pollerReason }
 
@@ -87,6 +90,8 @@ package final class Node {
         let gate = DrainGate()
         options.beats = beats
         options.gate = gate
+        let door = QueryDoor(node: options.node, workers: options.loops.workers)
+        options.door = door
         let settled = options
         group = try LoopGroup(
             options: options.loops, listeners: options.listeners.map(\.socket)
@@ -95,13 +100,18 @@ package final class Node {
         }
         access.connect(group.handles)
         gate.connect(group.handles)
+        door.connect(group.handles)
+        self.door = door
         listeners = Array(zip(options.listeners.map(\.name), group.addresses)).map { ($0, $1) }
         handle = NodeHandle(
             handles: group.handles, beats: beats, limits: options.limits, load: options.load)
     }
 
     /// Waits until the loops have ended.
-    package func join() { group.join() }
+    package func join() {
+        group.join()
+        door.close()
+    }
 }
 
 extension NodeOptions {

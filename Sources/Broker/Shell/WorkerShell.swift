@@ -22,6 +22,8 @@ final class WorkerShell: LoopHandler, WorkerPort {
         var connectTimeout: Duration
         /// Shared by all loops.
         let gate: ListenerGate
+        /// Addresses come from a PROXY header.
+        var isRelayed: Bool
 
         init(_ listener: NodeOptions.Listener, seed: UInt64) {
             name = listener.name
@@ -30,6 +32,7 @@ final class WorkerShell: LoopHandler, WorkerPort {
             isSealed = listener.socket.tls != nil
             connectTimeout = listener.connectTimeout
             gate = ListenerGate(listener.limits, seed: seed)
+            isRelayed = listener.socket.proxy != nil
         }
     }
 
@@ -139,9 +142,11 @@ final class WorkerShell: LoopHandler, WorkerPort {
     }
 
     private static func name(of peer: PeerAddress, _ traits: ListenerTraits) -> PeerName {
-        PeerName(
+        var name = PeerName(
             address: peer.ip, port: peer.port, text: peer.description, listener: traits.name,
             tenant: traits.tenant)
+        name.isRelayed = traits.isRelayed
+        return name
     }
 
     func received(
@@ -346,6 +351,35 @@ final class WorkerShell: LoopHandler, WorkerPort {
         // A WebSocket keeps frame headers between the pieces of a packet (a quarter at most).
         let room = stageOf(connection) < 0 ? 0 : byteCount / 4 + FrameDecoder.rawBytesMax
         loop.setInputLimit(id(connection), byteCount + room + FixedHeader.sizeMax)
+    }
+
+    func describe(_ connection: ConnectionKey, listener: UInt16) -> OutsideView {
+        OutsideView(
+            peer: loop.peerAddress(of: id(connection))?.description ?? "",
+            listener: Int(listener) < listeners.count ? listeners[Int(listener)].name : "",
+            isWebSocket: stageOf(connection) >= 0)
+    }
+
+    func answerDoor(_ ticket: UInt64, _ answer: [UInt8]) {
+        options.door?.complete(ticket, answer)
+    }
+
+    func fill(_ figures: inout WorkerFigures) {
+        let counters = loop.counters
+        figures[.turns] = counters.turns
+        figures[.turnNanosecondsAverage] = counters.turnAverage
+        figures[.turnNanosecondsLongest] = counters.turnLongest
+        figures[.bytesIn] = counters.bytesIn
+        figures[.bytesOut] = counters.bytesOut
+        figures[.reads] = counters.reads
+        figures[.sends] = counters.sends
+        figures[.wakes] = counters.wakes
+        figures[.mailDeferred] = counters.mailDeferred
+        figures[.acceptPauses] = counters.acceptPauses
+        figures[.connectionsRefused] = counters.refused
+        figures[.bufferShortages] = counters.bufferShortages
+        figures[.poolBytesInUse] = UInt64(clamping: counters.poolInUse)
+        figures[.poolBytesKept] = UInt64(clamping: counters.poolKept)
     }
 
     func authenticate(_ request: AuthenticationRequest, token: UInt64) -> AuthenticationResult? {

@@ -77,6 +77,14 @@ final class ServingNode {
         return (client, HostileRow.answer(client, version))
     }
 
+    var door: QueryDoor { node.door }
+
+    /// Ends the node before its time.
+    func stop() {
+        node.handle.stop()
+        node.join()
+    }
+
     /// The bystander publishes to itself and hears PUBACK and its message.
     func checkThatOthersAreServed(at location: SourceLocation = #_sourceLocation) {
         bystander.send {

@@ -28,6 +28,8 @@ package final class RigPort: WorkerPort {
     package private(set) var connections: [ConnectionKey: Connection] = [:]
     /// Questions to the authenticator that are answered later.
     package private(set) var questions: [(token: UInt64, result: AuthenticationResult)] = []
+    /// Answers of the query door in the order in which they came.
+    package private(set) var doorAnswers: [(ticket: UInt64, answer: [UInt8])] = []
     private var random: SeededRandom
     private let lateAnswerPercent: Int
     private let authenticator: (any Authenticator)?
@@ -151,6 +153,17 @@ package final class RigPort: WorkerPort {
             verdicts.withLock { $0.append((token, verdict)) }
         }
     }
+
+    package func describe(_ connection: ConnectionKey, listener: UInt16) -> OutsideView {
+        OutsideView(
+            peer: "127.0.0.1:\(connection.rawValue)", listener: "rig", isWebSocket: false)
+    }
+
+    package func answerDoor(_ ticket: UInt64, _ answer: [UInt8]) {
+        doorAnswers.append((ticket, answer))
+    }
+
+    package func fill(_ figures: inout WorkerFigures) {}
 
     package func authenticate(
         _ request: AuthenticationRequest, token: UInt64

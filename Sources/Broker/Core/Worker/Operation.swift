@@ -44,6 +44,8 @@ enum Operation {
     case groupAcknowledge(GroupMembership, [AcknowledgeCommand.Entry])
     /// More of a resumed session's subscriptions.
     case sessionSubscriptions(SessionRef, skip: Int)
+    /// A request of the query door.
+    case door(DoorTask)
 }
 
 /// Whose publish it is, and so who is told its outcome.
@@ -55,6 +57,8 @@ enum PublishOrigin {
     case outbox(OutboxTask)
     /// A message on its way back to its group.
     case group(GroupReturn)
+    /// A request of the query door, by its ticket.
+    case door(UInt64)
 }
 
 /// An entry of an outbox that this worker fans out.
@@ -93,6 +97,8 @@ final class SubscribeTask {
     /// Replays of retained messages that hold the connection back.
     var replaying = 0
     var incarnation: UInt64 = 0
+    /// The request of the query door that it is carried out for: no packet answers it.
+    var door: UInt64?
 
     init(session: SessionRef, packetID: UInt16, isSubscribe: Bool, subscriptionID: UInt32 = 0) {
         self.session = session

@@ -57,6 +57,8 @@ struct Session: ~Copyable {
     /// Seconds; 0 when keep alive is off.
     var keepAlive: UInt16 = 0
     var timer = TimerID.none
+    /// Seconds since 1970; 0 before CONNACK.
+    var connectedAtSeconds: UInt32 = 0
     /// When the last byte came, or the last unfinished publish of ours ended.
     var lastReceived: Instant
     /// Bytes; what the client takes in one packet [MQTT-3.1.2-24].

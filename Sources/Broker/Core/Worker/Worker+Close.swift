@@ -95,7 +95,10 @@ extension Worker {
 
     /// Takes the session off this worker: routes, stored session, ownership, quotas.
     private func leave(_ session: UnsafeMutablePointer<Session>, _ index: Int32) {
-        if session.pointee.phase == .live { metrics.sessionsLive &-= 1 }
+        if session.pointee.phase == .live {
+            metrics.sessionsLive &-= 1
+            if session.pointee.machine.isStored { metrics.storedLive &-= 1 }
+        }
         timers.cancel(session.pointee.timer)
         session.pointee.timer = .none
         leaveGroups(session, index)

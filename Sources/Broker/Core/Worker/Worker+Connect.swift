@@ -291,6 +291,7 @@ extension Worker {
         guard let rare = session.pointee.rare, let packet = rare.connect else { return }
         rare.connect = nil
         session.pointee.phase = .live
+        session.pointee.connectedAtSeconds = UInt32(clamping: wallTime.milliseconds / 1_000)
         let settings = tenants[session.pointee.tenant].pointee.settings
         port.setInputLimit(session.pointee.connection, settings.packetBytesMax)
         var connack = ConnackPacket(sessionPresent: sessionPresent, reasonCode: .success)
@@ -298,6 +299,7 @@ extension Worker {
             connack.properties = connackProperties(packet, rare, settings, session)
         }
         metrics.sessionsLive &+= 1
+        if session.pointee.machine.isStored { metrics.storedLive &+= 1 }
         let limit = Int(session.pointee.packetSizeMax)
         guard send(session, { connack.encode(packet.version, limit: limit, into: &$0) }) else {
             end(
@@ -355,7 +357,8 @@ extension Worker {
     private func dropRareIfUnused(_ session: UnsafeMutablePointer<Session>) {
         guard let rare = session.pointee.rare else { return }
         if rare.will == nil, rare.expirySeconds == 0, rare.authenticationMethod == nil,
-            rare.outboundAliases == nil, rare.inboundAliases.isEmpty
+            rare.outboundAliases == nil, rare.inboundAliases.isEmpty,
+            rare.peer?.isRelayed != true
         {
             session.pointee.rare = nil
         }

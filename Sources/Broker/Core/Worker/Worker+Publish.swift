@@ -335,6 +335,7 @@ extension Worker {
             }
         case .outbox(let task): finishOutbox(task, outcome)
         case .group(let task): finishReturn(task, outcome)
+        case .door(let ticket): finishDoor(ticket, outcome)
         }
     }
 }

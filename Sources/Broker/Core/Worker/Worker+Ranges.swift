@@ -93,6 +93,7 @@ extension Worker {
             }
         case .retain(let task): retainDone(task, completion.status, result)
         case .retainedMatch(let task): retainedPage(task, completion, result)
+        case .door(let task): doorAnswered(task, completion, result)
         case .departure(let name, let epoch, let token):
             departing.remove(token)
             release(name, epoch)

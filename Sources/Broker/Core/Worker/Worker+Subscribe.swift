@@ -182,7 +182,7 @@ extension Worker {
 
     // MARK: Transient sessions
 
-    private func subscribeTransient(
+    func subscribeTransient(
         _ task: SubscribeTask, _ session: UnsafeMutablePointer<Session>, _ index: Int32
     ) {
         let settings = tenants[session.pointee.tenant].pointee.settings
@@ -272,7 +272,7 @@ extension Worker {
         return propose(.dist, key, operation) { $0.append(encoder.writer.bytes) }
     }
 
-    private func unsubscribeTransient(
+    func unsubscribeTransient(
         _ task: SubscribeTask, _ session: UnsafeMutablePointer<Session>, _ index: Int32
     ) {
         let tenant = UInt32(bitPattern: session.pointee.tenant.index)
@@ -459,6 +459,7 @@ extension Worker {
     func arrived(_ task: SubscribeTask) {
         task.waiting -= 1
         guard task.waiting == 0 else { return }
+        if let ticket = task.door { return answerDoor(ticket, task) }
         completeIntents(task)
         withSession(task.session) { session, index in answer(task, session, index) }
     }

@@ -265,9 +265,6 @@ package final class Worker<Port: WorkerPort> {
         drainCompletions()
     }
 
-    /// What a thread outside the loops posted: for now only a reason to take a turn.
-    package func receiveOutside(_ bytes: UnsafeRawBufferPointer) {}
-
     private func handle(_ kind: MessageKind, _ body: RawSpan, from sender: Place) {
         switch kind {
         case .proposal, .query, .routePatchApplied, .inboxCredit, .ownerReleased, .inboxUnlogged,
@@ -353,6 +350,8 @@ package struct PeerName: Equatable, Sendable {
     /// Name of the listener.
     package var listener: String
     package var tenant: TenantName?
+    /// Told by a PROXY header: the socket knows another one.
+    package var isRelayed = false
     /// What the client has proved to own in the TLS handshake.
     package var certificate: PeerCertificate?
 

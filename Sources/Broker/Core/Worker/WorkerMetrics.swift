@@ -3,6 +3,8 @@ package struct WorkerMetrics: Sendable {
     package var connectionsAccepted: UInt64 = 0
     package var connectionsClosed: UInt64 = 0
     package var sessionsLive: UInt64 = 0
+    /// Stored ones among them.
+    package var storedLive: UInt64 = 0
     package var packetsIn: UInt64 = 0
     package var packetsOut: UInt64 = 0
     package var badPackets: UInt64 = 0
@@ -43,6 +45,7 @@ package struct WorkerMetrics: Sendable {
     package var clientsShed: UInt64 = 0
     /// Turns that took longer than the limit for a loop's lag.
     package var lateTurns: UInt64 = 0
+    package var doorRequests: UInt64 = 0
 
     package init() {}
 }

@@ -41,6 +41,12 @@ package protocol WorkerPort: AnyObject {
     func judge(
         _ action: AccessAction, of client: ClientIdentity, token: UInt64
     ) -> AccessVerdict?
+    /// What is known of a connection outside of Core.
+    func describe(_ connection: ConnectionKey, listener: UInt16) -> OutsideView
+    /// The answer to a request of the query door.
+    func answerDoor(_ ticket: UInt64, _ answer: [UInt8])
+    /// Adds what the loop counts to a worker's figures.
+    func fill(_ figures: inout WorkerFigures)
     /// Asks who a client is: answers at once, or returns nil and the worker's
     /// `completeAuthentication(token)` follows in a later turn.
     func authenticate(_ request: AuthenticationRequest, token: UInt64) -> AuthenticationResult?
@@ -48,6 +54,20 @@ package protocol WorkerPort: AnyObject {
     func continueAuthentication(
         _ exchange: any AuthenticationExchange, _ data: [UInt8], token: UInt64
     ) -> AuthenticationResult?
+}
+
+/// A connection as the world outside of Core knows it.
+package struct OutsideView: Equatable, Sendable {
+    /// With port; empty if it cannot be told.
+    package var peer: String
+    package var listener: String
+    package var isWebSocket: Bool
+
+    package init(peer: String, listener: String, isWebSocket: Bool) {
+        self.peer = peer
+        self.listener = listener
+        self.isWebSocket = isWebSocket
+    }
 }
 
 extension WorkerPort {

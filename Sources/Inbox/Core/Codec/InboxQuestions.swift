@@ -13,9 +13,11 @@ package enum InboxQuestion: Equatable, Sendable {
     case subscriptions(SessionName, skip: UInt32)
     /// What the range holds for a tenant.
     case counts(tenant: [UInt8])
+    /// Who owns the client id now, stored session or not.
+    case owner(SessionName)
 
     enum Kind: UInt8 {
-        case claim = 1, list, show, subscriptions, counts
+        case claim = 1, list, show, subscriptions, counts, owner
     }
 
     /// The question's bytes.
@@ -41,6 +43,9 @@ package enum InboxQuestion: Equatable, Sendable {
         case .counts(let tenant):
             writer.append(Kind.counts.rawValue)
             writer.append(lengthPrefixed16: tenant)
+        case .owner(let session):
+            writer.append(Kind.owner.rawValue)
+            session.encode(into: &writer)
         }
         return writer.array
     }
@@ -60,6 +65,7 @@ package enum InboxQuestion: Equatable, Sendable {
             case .show: .show(SessionName(&fields))
             case .subscriptions: .subscriptions(SessionName(&fields), skip: fields.u32())
             case .counts: .counts(tenant: fields.bytes16())
+            case .owner: .owner(SessionName(&fields))
             }
         return fields.isComplete ? question : nil
     }
@@ -157,6 +163,30 @@ package struct ClaimAnswer: Equatable, Sendable {
         writer.append(bigEndian: incarnation)
         writer.append(bigEndian: expirySeconds)
         writer.append(bigEndian: sentThrough)
+    }
+}
+
+/// The answer to `owner`.
+package struct OwnerAnswer: Equatable, Sendable {
+    package var ownerEpoch = OwnerEpoch.none
+    package var place: Place
+    package var connectionToken: UInt64
+    package var principal: [UInt8] = []
+
+    /// Nil if nobody owns the client id, or this replica cannot know.
+    package static func decode(_ bytes: [UInt8]) -> OwnerAnswer? {
+        InboxResult.decode(bytes) {
+            OwnerAnswer(
+                ownerEpoch: OwnerEpoch($0.u64()), place: $0.place(), connectionToken: $0.u64(),
+                principal: $0.bytes16())
+        }
+    }
+
+    func encode(into writer: inout ByteWriter) {
+        writer.append(bigEndian: ownerEpoch.rawValue)
+        writer.append(place: place)
+        writer.append(bigEndian: connectionToken)
+        writer.append(lengthPrefixed16: principal)
     }
 }
 

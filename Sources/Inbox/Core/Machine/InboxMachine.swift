@@ -136,6 +136,7 @@ package final class InboxMachine: RangeMachine {
             case .subscriptions(let session, let skip):
                 subscriptions(session, skip: Int(skip), ticket, output)
             case .counts(let tenant): counts(tenant, ticket, output)
+            case .owner(let session): showOwner(session, ticket, output)
             case nil: output.answer(ticket) { $0.append(status: .malformed) }
             }
         }

@@ -42,6 +42,9 @@ extension InboxMachine {
         return metrics
     }
 
+    /// Stored sessions of all tenants.
+    package var storedSessions: UInt64 { tenantCounts.reduce(0) { $0 + $1.stored } }
+
     /// The replicated state of a record in words, to compare replicas; nil if there is none.
     package func describe(_ session: SessionName) -> String? {
         let index = find(session)

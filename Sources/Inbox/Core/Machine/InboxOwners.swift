@@ -158,6 +158,27 @@ extension InboxMachine {
         if owner >= 0 { evict(owner, reason, output) }
     }
 
+    /// Who owns a client id; a new leader knows it of attached sessions from the log.
+    func showOwner(_ session: SessionName, _ ticket: QueryTicket, _ output: MachineOutput) {
+        guard leaderTerm != nil else {
+            return output.answer(ticket) { $0.append(status: .notLeader) }
+        }
+        var owner = findOwner(session)
+        let record = find(session)
+        if owner < 0, record >= 0 { owner = adoptLoggedOwner(record, session) }
+        guard owner >= 0 else {
+            return output.answer(ticket) { $0.append(status: .noSession) }
+        }
+        let answer = OwnerAnswer(
+            ownerEpoch: OwnerEpoch(owners[owner].pointee.epoch), place: owners.place(of: owner),
+            connectionToken: owners[owner].pointee.token,
+            principal: [UInt8](owners[owner].pointee.bytes.principal))
+        output.answer(ticket) { writer in
+            writer.append(status: .ok)
+            answer.encode(into: &writer)
+        }
+    }
+
     func ownerReleased(_ message: OwnerReleasedMessage, _ output: MachineOutput) {
         let owner = findOwner(message.session)
         guard owner >= 0, owners[owner].pointee.epoch == message.ownerEpoch.rawValue else {

@@ -83,6 +83,11 @@ package final class RangeHost {
     /// Ranges homed here.
     package var ranges: [RangeDescriptor] { replicas.map(\.descriptor) }
 
+    /// The machines of the ranges homed here, for figures.
+    package func forEachMachine(_ body: (RangeDescriptor, any RangeMachine) -> Void) {
+        for replica in replicas { body(replica.descriptor, replica.machine) }
+    }
+
     /// Takes a range in: loads its machine from the engine and lets it lead.
     package func add(_ descriptor: RangeDescriptor, machine: any RangeMachine) {
         let engine = engine(of: descriptor.id.store)
