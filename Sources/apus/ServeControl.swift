@@ -23,6 +23,8 @@ final class ServeControl: @unchecked Sendable {
     private var configuration: Configuration
     /// Turns of the loops when the watchdog last looked.
     private var turns: [UInt64] = []
+    /// When certificates were last looked at.
+    private var certificatesSeen = Instant(nanoseconds: 0)
 
     init(
         _ configuration: Configuration, _ node: NodeHandle, _ access: AccessControl,
@@ -49,6 +51,7 @@ final class ServeControl: @unchecked Sendable {
     private func run() {
         // Three looks in the time that systemd grants: one may be late.
         let interval = systemd.watchdogTime.map { $0 / 3 } ?? .seconds(3_600)
+        reportCertificates()
         while true {
             switch ProcessSignal.next(within: interval) {
             case nil: watch()
@@ -65,6 +68,7 @@ final class ServeControl: @unchecked Sendable {
         turns = now
         node.wake()
         if areAlive { systemd.alive() }
+        if Clocks.boot - certificatesSeen >= .seconds(86_400) { reportCertificates() }
     }
 
     private func drain() {
@@ -103,6 +107,7 @@ final class ServeControl: @unchecked Sendable {
             try certificates.reload(fresh.listeners)
             for warning in certificates.warnings { log.write(.warning, warning) }
             report(.reloaded(subject: "certificates"))
+            reportCertificates()
         } catch {
             report(.reloadFailed(subject: "certificates", reason: "\(error)"))
         }
@@ -137,6 +142,12 @@ final class ServeControl: @unchecked Sendable {
         }
         guard !names.isEmpty else { return }
         log.write(.notice, "waiting for a restart: " + names.joined(separator: ", "))
+    }
+
+    /// Once a day, at the start and after a reload.
+    private func reportCertificates() {
+        certificatesSeen = Clocks.boot
+        for event in certificates.expiring(Clocks.wall) { report(event) }
     }
 
     private func report(_ event: NodeEvent) {

@@ -151,7 +151,7 @@ struct WillTests {
         #expect(host.show(anna)?.isStored == true)
         _ = host.takeIntents()
         host.pass(seconds: 1)
-        #expect(host.takeDrops().map(\.reason) == [.sessionEnded])
+        #expect(host.takeDrops().map(\.reason) == [.sessionExpired])
         let intents = host.takeIntents().flatMap(\.intents)
         #expect(intents.map(\.isAddition) == [false])
         host.apply(

@@ -1,3 +1,4 @@
+import Base
 import EventLoops
 import Policy
 
@@ -13,7 +14,11 @@ package final class CertificateStore {
         let ticketKeys: TLSTicketKeys
     }
 
+    /// Days before the end of a certificate from which on its expiry is told.
+    package static let noticeDays = 30
+
     private var entries: [Entry] = []
+    private var expiries: [TLSContext.Expiry] = []
     /// What an operator should know of the certificates that are served now.
     package private(set) var warnings: [String] = []
 
@@ -24,6 +29,7 @@ package final class CertificateStore {
             let context = try TLSContext.server(
                 TLSServerOptions(listener), ticketKeys: ticketKeys)
             warnings += context.warnings
+            expiries += context.expiries
             entries.append(
                 Entry(
                     listener: listener, contexts: TLSContextStore(context),
@@ -35,6 +41,16 @@ package final class CertificateStore {
 
     func context(of listener: String) -> TLSContextStore? {
         entries.first { $0.listener.name == listener }?.contexts
+    }
+
+    /// One event for each certificate that runs out soon, or has: negative days then.
+    package func expiring(_ now: WallTime) -> [NodeEvent] {
+        expiries.compactMap { expiry in
+            let left = Int64(clamping: expiry.at.milliseconds) - Int64(clamping: now.milliseconds)
+            let days = Int((Double(left) / 86_400_000).rounded(.down))
+            guard days <= Self.noticeDays else { return nil }
+            return .certificateExpiring(path: expiry.path, days: days)
+        }
     }
 
     /// Reads the files anew. Of a listener's options only those of files count: what else has
@@ -58,6 +74,7 @@ package final class CertificateStore {
         }
         entries = changed
         warnings = fresh.flatMap(\.warnings)
+        expiries = fresh.flatMap(\.expiries)
         for (entry, context) in zip(entries, fresh) { entry.contexts.replace(with: context) }
     }
 }

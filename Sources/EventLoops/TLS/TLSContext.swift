@@ -20,11 +20,19 @@ package final class TLSContext: @unchecked Sendable {
     let isServer: Bool
     /// What an operator should know although it is no error: certificates that have run out.
     package let warnings: [String]
+    /// When the certificates run out.
+    package let expiries: [Expiry]
+
+    /// The end of one certificate's validity.
+    package struct Expiry: Equatable, Sendable {
+        package var path: String
+        package var at: WallTime
+    }
 
     private init(
         contexts: [OpaquePointer], names: TLSNameTable, protocols: [String],
         ticketKeys: TLSTicketKeys?, refusesUnknownNames: Bool, isServer: Bool,
-        warnings: [String]
+        warnings: [String], expiries: [Expiry]
     ) {
         self.contexts = contexts
         self.names = names
@@ -33,6 +41,7 @@ package final class TLSContext: @unchecked Sendable {
         self.refusesUnknownNames = refusesUnknownNames
         self.isServer = isServer
         self.warnings = warnings
+        self.expiries = expiries
     }
 
     deinit {
@@ -56,7 +65,7 @@ package final class TLSContext: @unchecked Sendable {
             let result = TLSContext(
                 contexts: contexts, names: loader.names, protocols: options.protocols,
                 ticketKeys: ticketKeys, refusesUnknownNames: options.refusesUnknownNames,
-                isServer: true, warnings: loader.warnings)
+                isServer: true, warnings: loader.warnings, expiries: loader.expiries)
             result.installCallbacks()
             return result
         } catch {
@@ -74,7 +83,7 @@ package final class TLSContext: @unchecked Sendable {
             return TLSContext(
                 contexts: [context], names: TLSNameTable(), protocols: options.protocols,
                 ticketKeys: nil, refusesUnknownNames: false, isServer: false,
-                warnings: loader.warnings)
+                warnings: loader.warnings, expiries: [])
         } catch {
             loader.discard()
             throw error

@@ -7,6 +7,7 @@ import COpenSSL
 struct TLSLoader {
     private(set) var names = TLSNameTable()
     private(set) var warnings: [String] = []
+    private(set) var expiries: [TLSContext.Expiry] = []
     /// Made so far; freed by `discard` if a later step fails.
     private var contexts: [OpaquePointer] = []
 
@@ -135,6 +136,16 @@ struct TLSLoader {
     }
 
     private mutating func checkDates(_ certificate: OpaquePointer, _ files: TLSCertificateFiles) {
+        var days: Int32 = 0
+        var seconds: Int32 = 0
+        // From now, which is what a missing first time stands for.
+        if ASN1_TIME_diff(&days, &seconds, nil, X509_get0_notAfter(certificate)) == 1 {
+            let left = Int64(days) * 86_400 + Int64(seconds)
+            let end = Int64(clamping: System.wallTime.milliseconds) + left * 1_000
+            expiries.append(
+                TLSContext.Expiry(
+                    path: files.chain, at: WallTime(milliseconds: UInt64(max(end, 0)))))
+        }
         if X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0 {
             warnings.append("\(files.chain): the certificate has run out; renew it and reload")
         }

@@ -120,15 +120,17 @@ final class IntentTask {
 final class InsertTask {
     let tracker: TrackerRef?
     let tenant: [UInt8]
+    let slot: TenantSlot
     /// Receivers in the order of the command, to remove stale routes.
     var receivers: [(clientID: [UInt8], incarnation: UInt64)] = []
     /// The replay of retained messages that it is part of.
     var replay: ReplayTask?
     /// The lease that it fulfils.
     var lease: GroupLease?
-    init(tracker: TrackerRef?, tenant: [UInt8]) {
+    init(tracker: TrackerRef?, tenant: [UInt8], slot: TenantSlot) {
         self.tracker = tracker
         self.tenant = tenant
+        self.slot = slot
     }
 }
 

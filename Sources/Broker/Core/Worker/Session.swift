@@ -101,6 +101,8 @@ struct Session: ~Copyable {
         static let tooFast = Flags(rawValue: 1 << 17)
         /// A publisher that is not read because memory is short.
         static let slowed = Flags(rawValue: 1 << 18)
+        /// It was reported as slow and has not caught up.
+        static let slow = Flags(rawValue: 1 << 19)
     }
 
     init(connection: ConnectionKey, generation: UInt32, listener: UInt16, now: Instant) {
@@ -143,4 +145,8 @@ final class RareState {
     var activeReplays: [ReplayTask] = []
     /// What the packet at the head of the input waits for, or its verdicts.
     var judgement: AccessJudgement?
+    /// Messages of this turn that found the queue full, and whether the oldest went for them.
+    var overflow: (count: Int, isOldest: Bool) = (0, false)
+    /// Topic and size of open publishes by packet identifier, where the tenant is debugged.
+    var openPublishes: [UInt16: (topic: String, size: Int)] = [:]
 }

@@ -22,7 +22,8 @@ extension Worker {
                     packetID: packetID, reasonCode: packet.reasonCode)
                 : session.pointee.machine.receivePubcomp(packetID: packetID)
         switch verdict {
-        case .finished(let sequence, _):
+        case .finished(let sequence, let isRefused):
+            noteConfirmed(type, packetID, isRefused: isRefused, session)
             if session.pointee.machine.isStored {
                 acknowledgeStored(sequence, .finished, session, index)
             } else if let share = session.pointee.rare?.share {
@@ -31,10 +32,12 @@ extension Worker {
             sendQueued(session, index)
         case .release(let sequence):
             if let share = session.pointee.rare?.share { finishFlight(sequence, share) }
+            noteReceived(packetID, session)
             sendAcknowledgement(
                 .pubrel, session, packetID: OutboundWindow.packetID(of: sequence),
                 reasonCode: .success)
         case .commitReceived(let sequence):
+            noteReceived(packetID, session)
             acknowledgeStored(sequence, .received, session, index)
         case .releaseUnknown:
             sendAcknowledgement(
@@ -94,6 +97,7 @@ extension Worker {
             sendAcknowledgement(
                 entry.qos == .atLeastOnce ? .puback : .pubrec, session, packetID: entry.packetID,
                 reasonCode: entry.reasonCode)
+            noteAcknowledged(entry, session)
         }
         // Keep alive does not run against a client that waits for us.
         session.pointee.lastReceived = now
@@ -111,5 +115,6 @@ extension Worker {
             deliverQueued(queued, session, index)
             queued.releaseAll()
         }
+        if !session.pointee.flags.contains(.outputFull) { session.pointee.flags.remove(.slow) }
     }
 }

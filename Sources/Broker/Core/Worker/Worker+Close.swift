@@ -98,6 +98,7 @@ extension Worker {
         if session.pointee.phase == .live {
             metrics.sessionsLive &-= 1
             if session.pointee.machine.isStored { metrics.storedLive &-= 1 }
+            noteLeaving(session)
         }
         timers.cancel(session.pointee.timer)
         session.pointee.timer = .none
@@ -202,6 +203,9 @@ extension Worker {
         }
         switch message.reason {
         case .takenOver:
+            report(.sessionTakenOver, session) {
+                .session(.takenOver(sessionID: sessionID(session)))
+            }
             disconnect(
                 session, ref.index, .sessionTakenOver,
                 .disconnect(.kicked(kicker: "another connection")))

@@ -300,6 +300,7 @@ extension Worker {
         }
         metrics.sessionsLive &+= 1
         if session.pointee.machine.isStored { metrics.storedLive &+= 1 }
+        if !sessionPresent { noteStarted(session) }
         let limit = Int(session.pointee.packetSizeMax)
         guard send(session, { connack.encode(packet.version, limit: limit, into: &$0) }) else {
             end(

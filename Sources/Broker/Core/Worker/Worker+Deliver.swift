@@ -59,6 +59,7 @@ extension Worker {
         guard qos == .atMostOnce, session.pointee.flags.contains(.outputFull),
             port.outputCount(session.pointee.connection) > WorkerLimits.outputQoS0Max
         else { return false }
+        noteSlow(session)
         drop(.slowConsumer, message, session)
         return true
     }
@@ -78,10 +79,12 @@ extension Worker {
         let isPlain =
             options.subscriptionIDs.count == 0 && !options.dup
             && !session.pointee.flags.contains(.hasAliases)
-        if isFanOut, isPlain, message.payload.count < WorkerLimits.sharedPayloadMin {
-            return writeCopy(&message, options, expiry, version, session)
-        }
-        return writeOwn(&message, options, expiry, version, session)
+        let isWritten =
+            isFanOut && isPlain && message.payload.count < WorkerLimits.sharedPayloadMin
+            ? writeCopy(&message, options, expiry, version, session)
+            : writeOwn(&message, options, expiry, version, session)
+        if isWritten { notePushed(message, options, session) }
+        return isWritten
     }
 
     /// The shared frame of the receiver's variant, copied, with its own packet id.
@@ -196,7 +199,7 @@ extension Worker {
         metrics.publishesOut &+= 1
         metrics.bytesOut &+= UInt64(count)
         if port.outputCount(session.pointee.connection) > WorkerLimits.outputHighWatermark {
-            session.pointee.flags.insert(.outputFull)
+            if !session.pointee.flags.contains(.outputFull) { noteStalled(session) }
         }
     }
 
@@ -221,9 +224,11 @@ extension Worker {
         if isQueueFull(session, adding: record.count) {
             switch settings.pointee.settings.slowConsumerPolicy {
             case .dropNewest:
+                noteOverflow(session, index, isOldest: false)
                 drop(.overflow, message, session)
                 return
             case .dropOldest:
+                noteOverflow(session, index, isOldest: true)
                 guard !session.pointee.machine.queue.isEmpty else {
                     drop(.overflow, message, session)
                     return
@@ -233,6 +238,7 @@ extension Worker {
                 oldest.releaseAll()
                 drop(.overflow, message, session)
             case .disconnect:
+                noteOverflow(session, index, isOldest: false)
                 drop(.overflow, message, session)
                 // Later: receivers are being walked through.
                 slowConsumers.append(ref(session, index))
@@ -298,14 +304,15 @@ extension Worker {
             ? .qos0Dropped : qos == .atLeastOnce ? .qos1Dropped : .qos2Dropped
         events.drop(reason, kind: kind, session.pointee.tenant) {
             let topic = String(decoding: name, as: UTF8.self)
+            let filter = matchedFilter(name, session)
             return record(session) {
                 switch qos {
                 case .atMostOnce:
-                    .push(.qos0Dropped(topic: topic, filter: "", size: size, reason: reason))
+                    .push(.qos0Dropped(topic: topic, filter: filter, size: size, reason: reason))
                 case .atLeastOnce:
-                    .push(.qos1Dropped(topic: topic, filter: "", size: size, reason: reason))
+                    .push(.qos1Dropped(topic: topic, filter: filter, size: size, reason: reason))
                 case .exactlyOnce:
-                    .push(.qos2Dropped(topic: topic, filter: "", size: size, reason: reason))
+                    .push(.qos2Dropped(topic: topic, filter: filter, size: size, reason: reason))
                 }
             }
         }

@@ -9,6 +9,7 @@ import Policy
 /// worker by one frame of the turn's mail, stored sessions by one command per range.
 extension Worker {
     func fanOut(_ message: inout Message, _ plan: RoutePlan, _ origin: PublishOrigin) {
+        noteDisted(message, plan)
         guard !plan.isEmpty else {
             metrics.unmatched &+= 1
             finish(origin, .noMatchingSubscribers)
@@ -36,6 +37,7 @@ extension Worker {
     /// Sessions of this worker, by the tokens of their filters.
     func deliverOwn(_ message: inout Message, _ tokens: UnsafeBufferPointer<UInt64>) {
         frames.removeAll()
+        noteDelivered(message.tenant, tokens.count)
         if tokens.count == 1 {
             let subscribers = filters.subscribers(FilterToken(tokens[0]))
             isFanOut = subscribers.count > 1
@@ -118,7 +120,7 @@ extension Worker {
         _ groups: inout GroupCount, member: ((inout ByteWriter) -> Void)? = nil
     ) {
         if !groups.waits, port.backlog(to: place) > WorkerLimits.mailBacklogMax {
-            events.metrics.count(.mailboxFull, message.tenant, by: tokens.count)
+            dropAtMailbox(message, tokens.count)
             return
         }
         metrics.deliveriesSent &+= 1
@@ -133,6 +135,27 @@ extension Worker {
         message.appendRecord(into: &block.bytes)
         block.bytes.patch(bigEndian: UInt32(block.bytes.count - start - 4), at: start)
         if groups.waits { awaited.append(track(&groups), to: place) }
+    }
+
+    /// QoS 0 towards a worker that does not keep up.
+    private func dropAtMailbox(_ message: borrowing Message, _ count: Int) {
+        let topic = message.topicText
+        let qos = Int(message.qos.rawValue)
+        let publisher = [UInt8](message.publisher)
+        let tenant = message.tenant
+        events.metrics.count(.mailboxFull, tenant, by: count)
+        events.report(.messageDropped, tenant) {
+            record(tenant, publisher) {
+                .session(.messageDropped(topic: topic, qos: qos, reason: .mailboxFull))
+            }
+        }
+    }
+
+    /// The tenant of a filter in this worker's table.
+    private func tenant(ofToken token: UInt64) -> TenantSlot {
+        filters.filter(slot: FilterToken(token).slot).map {
+            TenantSlot(Int32(bitPattern: $0.tenant))
+        } ?? TenantSlot(0)
     }
 
     func receiveDelivery(_ body: RawSpan, from sender: Place) {
@@ -153,9 +176,10 @@ extension Worker {
             if flags & 1 != 0 { awaited.countReceived(from: sender) }
             body.withUnsafeBytes { bytes in
                 withTokens(bytes, tokens, count) { tokens in
+                    guard !tokens.isEmpty else { return }
                     var message = Message(
                         record: UnsafeRawBufferPointer(rebasing: bytes[reader.offset...]),
-                        tenant: TenantSlot(0))
+                        tenant: tenant(ofToken: tokens[0]))
                     deliverOwn(&message, tokens)
                 }
             }
@@ -234,7 +258,8 @@ extension Worker {
         _ batch: InsertBatches.Batch, _ tenant: TenantSlot, _ groups: inout GroupCount
     ) {
         let task = InsertTask(
-            tracker: groups.waits ? track(&groups) : nil, tenant: tenantBytes(tenant))
+            tracker: groups.waits ? track(&groups) : nil, tenant: tenantBytes(tenant),
+            slot: tenant)
         task.receivers = batch.receivers
         let accepted = propose(.inbox, batch.key, .insert(task)) {
             $0.append(batch.encoder.bytes)
@@ -258,6 +283,7 @@ extension Worker {
 
     func insertFailed(_ task: InsertTask, _ outcome: PublishOutcome) {
         metrics.insertsRefused &+= 1
+        reportUndelivered(task, outcome)
         if let tracker = task.tracker { groupFailed(tracker, outcome) }
     }
 
@@ -274,10 +300,10 @@ extension Worker {
             return
         }
         var isRejected = false
+        var storedCount = 0
         for (index, outcome) in result.outcomes.enumerated() {
             switch outcome {
-            case .stored, .duplicate: break
-            case .storedDroppingOldest: break
+            case .stored, .duplicate, .storedDroppingOldest: storedCount += 1
             case .noSession:
                 // A group without an inbox has no members.
                 if task.receivers[index].clientID.first == 0 {
@@ -285,13 +311,19 @@ extension Worker {
                 } else {
                     staleRoute(task.receivers[index], task.tenant)
                 }
-            case .droppedFullMessages, .droppedFullBytes: countStored(.overflow, task, 1)
+            case .droppedFullMessages, .droppedFullBytes:
+                countStored(.overflow, task, 1)
+                reportOverflow(task, index, isOldest: false, 1)
             case .rejected: isRejected = true
             case .qos0NotQueued: break
             case .expired: countStored(.expired, task, 1)
             }
         }
-        for dropped in result.droppedOldest { countStored(.overflow, task, Int(dropped.count)) }
+        for dropped in result.droppedOldest {
+            countStored(.overflow, task, Int(dropped.count))
+            reportOverflow(task, Int(dropped.receiver), isOldest: true, Int(dropped.count))
+        }
+        if storedCount > 0 { noteDelivered(task.slot, storedCount) }
         guard let tracker = task.tracker else { return }
         if isRejected {
             groupFailed(tracker, .refused(.quotaExceeded))
@@ -309,12 +341,30 @@ extension Worker {
     }
 
     private func countStored(_ reason: DropReason, _ task: InsertTask, _ count: Int) {
-        guard let name = task.tenant.withRawSpan({ TenantName(bytes: $0) }),
-            let slot = tenantSlot(name)
-        else { return }
-        events.metrics.count(reason, slot, by: count)
-        events.report(.overflowed, slot) {
-            record(slot, []) { .session(.overflowed(isOldest: false, dropCount: count)) }
+        events.metrics.count(reason, task.slot, by: count)
+    }
+
+    private func reportOverflow(
+        _ task: InsertTask, _ receiver: Int, isOldest: Bool, _ count: Int
+    ) {
+        guard task.receivers.indices.contains(receiver) else { return }
+        events.report(.overflowed, task.slot) {
+            record(task.slot, task.receivers[receiver].clientID) {
+                .session(.overflowed(isOldest: isOldest, dropCount: count))
+            }
+        }
+    }
+
+    /// A range could not take a message for its receivers, or nobody knows whether it did.
+    private func reportUndelivered(_ task: InsertTask, _ outcome: PublishOutcome) {
+        let receiver = task.receivers.first.map { String(decoding: $0.clientID, as: UTF8.self) }
+        events.report(.deliverError, task.slot) {
+            record(task.slot, []) {
+                .dist(
+                    .deliverError(
+                        receiver: receiver ?? "", messages: task.receivers.count,
+                        reason: "\(outcome.reasonCode)"))
+            }
         }
     }
 

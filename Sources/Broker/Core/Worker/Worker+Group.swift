@@ -501,7 +501,8 @@ extension Worker {
                 receiver, options, record: lease.record.bytes,
                 expiry: message.remainingSeconds(wallTime), map: client.map)
         }
-        let task = InsertTask(tracker: nil, tenant: name.tenant)
+        let task = InsertTask(
+            tracker: nil, tenant: name.tenant, slot: session.pointee.tenant)
         task.lease = lease
         guard isAdded, let batch = batches.batches.first else {
             acknowledge(membership, lease.sequence, .released)

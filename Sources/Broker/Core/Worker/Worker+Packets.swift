@@ -64,7 +64,8 @@ extension Worker {
             }
         } catch {
             noteVersion(bytes, header.body.end - header.totalSize, session)
-            refuse(error, session, index)
+            let text = error.concernsText ? self.text(at: header, bytes, session) : nil
+            refuse(error, session, index, text)
         }
     }
 
@@ -133,7 +134,8 @@ extension Worker {
     /// Answers a packet that cannot be accepted, by the rules of its phase and version, and ends
     /// the connection: CONNACK before, DISCONNECT (5.0) after it, or nothing.
     func refuse(
-        _ fault: DecodeFault, _ session: UnsafeMutablePointer<Session>, _ index: Int32
+        _ fault: DecodeFault, _ session: UnsafeMutablePointer<Session>, _ index: Int32,
+        _ text: (kind: FaultyText.Kind, value: String)? = nil
     ) {
         metrics.badPackets &+= 1
         let statement = "\(fault.what) \(fault.statement(in: session.pointee.machine.version))"
@@ -151,17 +153,49 @@ extension Worker {
                 if session.pointee.machine.version == .v5 {
                     writeConnack(session, .v5, fault.reasonCode)
                 }
-                end(session, index, .channel(.protocolError(statement: statement)))
+                end(session, index, .channel(channelEvent(text?.kind, statement)))
             }
         case .authenticating, .claiming, .attaching:
             disconnect(
                 session, index, fault.reasonCode, .channel(.protocolError(statement: statement)))
         case .live:
-            let event: DisconnectEvent =
-                fault.scope == .protocolError
-                ? .protocolViolation(statement: statement) : .badPacket(cause: statement)
-            disconnect(session, index, fault.reasonCode, .disconnect(event))
+            disconnect(
+                session, index, fault.reasonCode,
+                .disconnect(disconnectEvent(fault, text, statement)))
         case .closing: break
+        }
+    }
+
+    private func text(
+        at header: FixedHeader, _ bytes: RawSpan, _ session: UnsafeMutablePointer<Session>
+    ) -> (kind: FaultyText.Kind, value: String)? {
+        FaultyText.find(in: header, bytes, session.pointee.machine.version).map {
+            ($0.kind, String(decoding: bytes.array($0.range), as: UTF8.self))
+        }
+    }
+
+    /// A CONNECT that is refused for one of its texts has an event of its own.
+    private func channelEvent(_ text: FaultyText.Kind?, _ statement: String) -> ChannelEvent {
+        switch text {
+        case .clientID: .malformedClientIdentifier
+        case .username: .malformedUsername
+        case .willTopic: .malformedWillTopic
+        case .topicName, .topicFilter, nil: .protocolError(statement: statement)
+        }
+    }
+
+    private func disconnectEvent(
+        _ fault: DecodeFault, _ text: (kind: FaultyText.Kind, value: String)?,
+        _ statement: String
+    ) -> DisconnectEvent {
+        switch text?.kind {
+        case .topicName where fault.scope == .protocolError:
+            .invalidTopic(topic: text?.value ?? "")
+        case .topicName: .malformedTopic(topic: text?.value ?? "")
+        case .topicFilter: .malformedTopicFilter(filter: text?.value ?? "")
+        case .clientID, .username, .willTopic, nil:
+            fault.scope == .protocolError
+                ? .protocolViolation(statement: statement) : .badPacket(cause: statement)
         }
     }
 }

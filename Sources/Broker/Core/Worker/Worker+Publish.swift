@@ -19,7 +19,9 @@ extension Worker {
     ) {
         metrics.publishesIn &+= 1
         let tenant = tenants[session.pointee.tenant]
-        if tenant.pointee.settings.publishesPerSecond != 0, exceedsRate(packet, session, index) {
+        if tenant.pointee.settings.publishesPerSecond != 0,
+            exceedsRate(packet, bytes, session, index)
+        {
             return
         }
         guard let topic = resolveTopic(packet, bytes, session, index) else { return }
@@ -31,6 +33,7 @@ extension Worker {
         var origin = PublishOrigin.none
         if packet.qos != .atMostOnce {
             guard let serial = openPublish(packet, session, index) else { return }
+            if isDebugging { noteOpened(packet, topic, session) }
             origin = .session(ref(session, index), serial: serial)
         }
         withMessage(packet, topic, bytes, session) { message in
@@ -200,6 +203,7 @@ extension Worker {
             session.pointee.machine.version == .v5 && packet.qos != .atMostOnce && !announced
         if isAcknowledged {
             guard let serial = openPublish(packet, session, index) else { return }
+            if isDebugging { noteOpened(packet, topic, session) }
             completePublish(serial, refusal.reasonCode, session, index)
             return
         }
@@ -239,13 +243,15 @@ extension Worker {
     }
 
     private func exceedsRate(
-        _ packet: PublishPacket, _ session: UnsafeMutablePointer<Session>, _ index: Int32
+        _ packet: PublishPacket, _ bytes: RawSpan, _ session: UnsafeMutablePointer<Session>,
+        _ index: Int32
     ) -> Bool {
         let limit = tenants[session.pointee.tenant].pointee.settings.publishesPerSecond
         let rare = rareState(session)
         // It was counted when it came; now it comes again with its verdict.
         if rare.judgement != nil { return false }
         if rare.publishBucket.take(1, TokenRate(perSecond: limit), now: now) { return false }
+        discard(packet, bytes, limit, session)
         if session.pointee.machine.version == .v5 {
             disconnect(
                 session, index, .messageRateTooHigh, .disconnect(.exceedPubRate(limit: limit)))
@@ -254,8 +260,23 @@ extension Worker {
             // nothing is lost silently.
             end(session, index, .disconnect(.exceedPubRate(limit: limit)))
         }
-        events.metrics.count(.publishRate, session.pointee.tenant)
         return true
+    }
+
+    /// The message that passed the limit goes nowhere.
+    private func discard(
+        _ packet: PublishPacket, _ bytes: RawSpan, _ limit: Int,
+        _ session: UnsafeMutablePointer<Session>
+    ) {
+        let topic = bytes.array(packet.topic)
+        events.drop(.publishRate, kind: .discard, session.pointee.tenant) {
+            record(session) {
+                .publish(
+                    .discard(
+                        rateLimit: limit, topic: String(decoding: topic, as: UTF8.self),
+                        qos: Int(packet.qos.rawValue)))
+            }
+        }
     }
 
     /// Opens the window entry of a QoS 1 or 2 PUBLISH; nil if there is nothing to publish.

@@ -194,7 +194,8 @@ extension Worker {
             for batch in batches.batches {
                 batch.encoder.finish()
                 let insert = InsertTask(
-                    tracker: nil, tenant: tenantBytes(session.pointee.tenant))
+                    tracker: nil, tenant: tenantBytes(session.pointee.tenant),
+                    slot: session.pointee.tenant)
                 insert.receivers = batch.receivers
                 insert.replay = task
                 let accepted = propose(.inbox, batch.key, .insert(insert)) {

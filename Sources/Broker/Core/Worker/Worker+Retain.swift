@@ -106,9 +106,12 @@ extension Worker {
     private func retainRefused(_ task: RetainTask, _ reason: DropReason) {
         let message = Message(record: task.record.bytes, tenant: task.tenant, block: task.record)
         let topic = message.topicText
-        events.drop(reason, kind: .msgRetainedError, task.tenant) {
+        let isRefused = reason == .retainRefused
+        events.drop(reason, kind: isRefused ? .retainedDropped : .msgRetainedError, task.tenant) {
             record(task.tenant, [UInt8](message.publisher)) {
-                .retain(.msgRetainedError(topic: topic, isWill: false, reason: reason.name))
+                isRefused
+                    ? .session(.retainedDropped(topic: topic, reason: reason))
+                    : .retain(.msgRetainedError(topic: topic, isWill: false, reason: reason.name))
             }
         }
         if case .none = task.origin {
@@ -127,7 +130,8 @@ extension Worker {
         let qos = Int(message.qos.rawValue)
         let size = message.payload.count
         let isCleared = code == .cleared || code == .absent
-        events.report(isCleared ? .retainMsgCleared : .msgRetained, task.tenant) {
+        let kind: EventKind = isCleared ? .retainMsgCleared : .msgRetained
+        events.report(kind, task.tenant, debugMode: isDebugged(task.tenant)) {
             record(task.tenant, [UInt8](message.publisher)) {
                 isCleared
                     ? .retain(.retainMsgCleared(topic: topic, isWill: false))

@@ -360,17 +360,29 @@ extension Worker {
         let reason: DropReason =
             switch dropped.reason {
             case .messageExpired: .expired
-            case .sessionEnded: .sessionClosed
+            case .sessionEnded, .sessionExpired: .sessionClosed
             case .queueFull: .overflow
             case .qos0Offline: .offlineQoS0
             case .groupEnded: .groupUnavailable
             }
-        events.metrics.count(reason, tenant, by: Int(dropped.count))
-        guard reason == .overflow else { return }
-        events.report(.overflowed, tenant) {
-            record(tenant, dropped.session.clientID) {
-                .session(.overflowed(isOldest: true, dropCount: Int(dropped.count)))
+        if dropped.count > 0 { events.metrics.count(reason, tenant, by: Int(dropped.count)) }
+        let sessionID =
+            String(decoding: dropped.principal, as: UTF8.self) + "/"
+            + String(decoding: dropped.session.clientID, as: UTF8.self)
+        func tell(_ kind: EventKind, _ event: SessionEvent) {
+            events.report(kind, tenant) {
+                record(tenant, dropped.session.clientID) { .session(event) }
             }
+        }
+        switch dropped.reason {
+        case .messageExpired, .qos0Offline, .groupEnded: break
+        case .queueFull:
+            tell(.overflowed, .overflowed(isOldest: true, dropCount: Int(dropped.count)))
+        case .sessionExpired:
+            tell(.sessionExpired, .expired(sessionID: sessionID))
+            tell(.mqttSessionStop, .sessionStop(sessionID: sessionID, isStored: true))
+        case .sessionEnded:
+            tell(.mqttSessionStop, .sessionStop(sessionID: sessionID, isStored: true))
         }
     }
 }

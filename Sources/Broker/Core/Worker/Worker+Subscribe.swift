@@ -34,9 +34,7 @@ extension Worker {
         while let entry = packet.next(bytes, &position) {
             let code = judge(entry, packet, bytes, settings, session, index)
             if contradictsConnack(code, session) {
-                disconnect(
-                    session, index, code,
-                    .disconnect(.protocolViolation(statement: "subscription: \(code)")))
+                refuseContradiction(code, bytes.array(entry.filter), session, index)
                 return
             }
             task.entries.append(
@@ -63,6 +61,17 @@ extension Worker {
             || code == .sharedSubscriptionsNotSupported && flags.contains(.toldNoShares)
             || code == .subscriptionIdentifiersNotSupported
                 && flags.contains(.toldNoSubscriptionIDs)
+    }
+
+    private func refuseContradiction(
+        _ code: ReasonCode, _ filter: [UInt8], _ session: UnsafeMutablePointer<Session>,
+        _ index: Int32
+    ) {
+        let event: DisconnectEvent =
+            code == .subscriptionIdentifiersNotSupported
+            ? .protocolViolation(statement: "subscription: \(code)")
+            : .invalidTopicFilter(filter: String(decoding: filter, as: UTF8.self))
+        disconnect(session, index, code, .disconnect(event))
     }
 
     /// A packet identifier that a PUBLISH of the client still uses. 3.x has no word for it.
@@ -249,6 +258,7 @@ extension Worker {
         if !accepted {
             task.waiting -= 1
             task.entries[position].code = .quotaExceeded
+            reportRoute(task, position, session)
         }
     }
 
@@ -287,10 +297,15 @@ extension Worker {
             }
             switch removal {
             case .notSubscribed: task.entries[position].code = .noSubscriptionExisted
-            case .left(let slot): forget(slot, session)
+            case .left(let slot):
+                forget(slot, session)
+                reportRoute(task, position, session)
             case .last(let vacated):
                 forget(vacated.token.slot, session)
-                removeRoute(vacated)
+                if !removeRoute(vacated) {
+                    reportLeftBehind(task.entries[position].filter, session)
+                }
+                reportRoute(task, position, session)
             }
         }
         arrived(task)
@@ -304,13 +319,26 @@ extension Worker {
         }
     }
 
-    private func removeRoute(_ vacated: FilterTable.Vacated) {
+    /// False if the removal was refused.
+    @discardableResult
+    private func removeRoute(_ vacated: FilterTable.Vacated) -> Bool {
         let tenant = tenantNames[Int(vacated.tenant)]
         let route = transientRoute(tenant, vacated.filter, vacated.token)
         let accepted = changeRoute(route, .routeRemoval) { $0.remove(route) }
         // A route that stays behind leads to a token that nobody has: it costs, but delivers
         // nothing. It goes with the node's epoch.
         if !accepted { metrics.routesLeftBehind &+= 1 }
+        return accepted
+    }
+
+    private func reportLeftBehind(_ filter: [UInt8], _ session: UnsafeMutablePointer<Session>) {
+        report(.unmatchError, session) {
+            .dist(
+                .unmatchError(
+                    filter: String(decoding: filter, as: UTF8.self),
+                    receiver: String(decoding: session.pointee.clientID, as: UTF8.self),
+                    reason: "the route's removal was refused"))
+        }
     }
 
     /// A session that ends leaves a filter.
@@ -426,6 +454,7 @@ extension Worker {
             task.waiting -= 1
             task.entries[position].intent = 0
             task.entries[position].code = .unspecifiedError
+            reportRoute(task, position, session)
         }
     }
 
@@ -452,6 +481,13 @@ extension Worker {
         if task.isSubscribe, code?.isDone != true {
             task.entries[position].code = code == .groupFull ? .quotaExceeded : .unspecifiedError
             task.entries[position].intent = 0
+        }
+        withSession(task.session) { session, _ in
+            if task.isSubscribe || code?.isDone == true {
+                reportRoute(task, position, session)
+            } else {
+                reportLeftBehind(task.entries[position].filter, session)
+            }
         }
         arrived(task)
     }

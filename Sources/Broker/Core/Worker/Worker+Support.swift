@@ -47,6 +47,7 @@ extension Worker {
         while tenantNames.count <= Int(slot.index) { tenantNames.append([]) }
         if tenantNames[Int(slot.index)].isEmpty {
             tenantNames[Int(slot.index)] = Array(name.text.utf8)
+            noteDebugging()
         }
         return slot
     }

@@ -65,6 +65,10 @@ package final class Worker<Port: WorkerPort> {
     var merging = MergeTable()
     /// To be disconnected at the end of the turn.
     var slowConsumers: [SessionRef] = []
+    /// Sessions whose queues have overflowed in this turn.
+    var overflowing: [SessionRef] = []
+    /// A tenant is being debugged: events of single messages are built.
+    var isDebugging = false
     /// Connections that are gone and whose inbox does not know it yet, by token; at most the
     /// operations that wait.
     var departing: Set<UInt64> = []
@@ -91,6 +95,7 @@ package final class Worker<Port: WorkerPort> {
     var nextJudgement: UInt64 = 0
     let tenantStore: TenantStore
     let accounts: TenantAccountTable
+    var tenantChangesSeen: UInt64 = 0
     package var events: EventQueue
 
     // Ranges.
@@ -180,6 +185,7 @@ package final class Worker<Port: WorkerPort> {
         flushAcknowledgements()
         flushGroupAcknowledgements()
         sendDeliveryDone()
+        reportOverflows()
         endSlowConsumers()
         routes.tellProgress(outbox)
         client.flush(outbox, now: now)
@@ -198,9 +204,11 @@ package final class Worker<Port: WorkerPort> {
     }
 
     private func refreshTenants() {
+        reportChangedSettings()
         let epoch = tenantStore.epoch
         guard epoch != tenants.epoch else { return }
         _ = tenants.refresh(epoch: epoch) { tenantStore.settings(for: $0) }
+        noteDebugging()
     }
 
     // MARK: Connections

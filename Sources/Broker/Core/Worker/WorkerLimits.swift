@@ -47,6 +47,8 @@ package enum WorkerLimits {
     /// Packets that wait for the authoriser, and actions of one of them.
     package static let accessJudgementsMax = 65_536
     package static let accessQuestionsMax = 65_536
+    /// Filters of a receiver that are searched for the one to name in an event.
+    package static let namedFiltersMax = 64
     /// What the authoriser has not answered by then has failed.
     package static let accessAnswerWithin = Duration.seconds(5)
     /// Mail to another worker above which QoS 0 towards it is dropped.

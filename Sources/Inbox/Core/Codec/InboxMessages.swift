@@ -272,11 +272,14 @@ package struct IntentReadyMessage: Equatable, Sendable {
     }
 }
 
-/// Queued messages were dropped (`MessageKind.inboxDropped`), to be counted and evented.
+/// Queued messages were dropped (`MessageKind.inboxDropped`), to be counted and evented. The end of
+/// a session is told even if its queue was empty.
 package struct InboxDroppedMessage: Equatable, Sendable {
     package var session: SessionName
     package var reason: InboxDropReason
     package var count: UInt32
+    /// Whose session it is.
+    package var principal: [UInt8]
 
     package static func decode(_ bytes: UnsafeRawBufferPointer) -> InboxDroppedMessage? {
         var fields = FieldReader(bytes)
@@ -284,8 +287,10 @@ package struct InboxDroppedMessage: Equatable, Sendable {
         let session = SessionName(&fields)
         guard let reason = InboxDropReason(rawValue: fields.u8()) else { return nil }
         let count = fields.u32()
+        let principal = fields.bytes16()
         return fields.isComplete
-            ? InboxDroppedMessage(session: session, reason: reason, count: count) : nil
+            ? InboxDroppedMessage(
+                session: session, reason: reason, count: count, principal: principal) : nil
     }
 }
 

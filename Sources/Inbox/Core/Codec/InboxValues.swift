@@ -71,6 +71,16 @@ package enum InboxDropReason: UInt8, Sendable, CaseIterable {
     /// QoS 0 for a session that is offline, behind or out of credit.
     case qos0Offline = 3
     case groupEnded = 4
+    /// As `sessionEnded`, because its expiry interval had passed.
+    case sessionExpired = 5
+
+    /// The whole session is gone, not only what waited in it.
+    var endsSession: Bool {
+        switch self {
+        case .sessionEnded, .sessionExpired: true
+        case .messageExpired, .queueFull, .qos0Offline, .groupEnded: false
+        }
+    }
 }
 
 /// Why a connection leaves its session.

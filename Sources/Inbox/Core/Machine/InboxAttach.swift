@@ -154,11 +154,14 @@ extension InboxMachine {
     ///
     /// The record stays, as a residue, for the caller to store or remove: outbox, intents and
     /// idempotency keys outlive the session. A will that is still there is published.
-    func endSession(_ index: Int32, _ position: ApplyPosition, _ output: MachineOutput) {
+    func endSession(
+        _ index: Int32, _ position: ApplyPosition, _ output: MachineOutput,
+        _ reason: InboxDropReason = .sessionEnded
+    ) {
         if sessions[index].pointee.extras?.will != nil { publishWill(index, position, output) }
         removeAllSubscriptions(index, output)
         let dropped = removeQueue(index, output)
-        reportDropped(index, .sessionEnded, dropped, output)
+        reportDropped(index, reason, dropped, output)
         removeInboundAndSources(index, output)
         putCounters(index, output)
         setKind(index, .residue)

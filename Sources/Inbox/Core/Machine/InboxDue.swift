@@ -81,7 +81,7 @@ extension InboxMachine {
             changesMeta = true
         }
         if session.pointee.expiresAt != 0, session.pointee.expiresAt <= now {
-            endSession(index, position, output)
+            endSession(index, position, output, .sessionExpired)
             changesMeta = true
         }
         schedule(index)

@@ -180,13 +180,14 @@ extension InboxMachine {
     func reportDropped(
         _ index: Int32, _ reason: InboxDropReason, _ count: Int, _ output: MachineOutput
     ) {
-        guard count > 0, leaderTerm != nil else { return }
+        guard count > 0 || reason.endsSession, leaderTerm != nil else { return }
         let name = name(index)
         output.outbox.send(.inboxDropped, to: options.home) { writer in
             writer.append(InboxLimits.formatVersion)
             name.encode(into: &writer)
             writer.append(reason.rawValue)
             writer.append(bigEndian: UInt32(clamping: count))
+            writer.append(lengthPrefixed16: [UInt8](sessions[index].pointee.bytes.principal))
         }
     }
 

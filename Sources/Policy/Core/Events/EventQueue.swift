@@ -52,8 +52,9 @@ package struct EventQueue: ~Copyable {
         report(kind, tenant, record)
     }
 
+    /// Takes an event that was counted before.
     @usableFromInline
-    mutating func append(_ record: EventRecord) {
+    package mutating func append(_ record: EventRecord) {
         guard waiting.count < Self.limit else {
             overflowed += 1
             return

@@ -4,7 +4,7 @@ public enum SessionEvent: Equatable, Sendable {
     case outOfTenantResource(resource: ResourceType)
     case sessionStart(sessionID: String, isStored: Bool)
     case sessionStop(sessionID: String, isStored: Bool)
-    case takenOver(sessionID: String, byPeer: String)
+    case takenOver(sessionID: String)
     case expired(sessionID: String)
     case slowConsumer(queuedMessages: Int, queuedBytes: Int)
     case messageDropped(topic: String, qos: Int, reason: DropReason)
@@ -20,8 +20,8 @@ public enum SessionEvent: Equatable, Sendable {
             (.mqttSessionStart, [("sessionID", .text(sessionID)), ("isStored", .flag(isStored))])
         case .sessionStop(let sessionID, let isStored):
             (.mqttSessionStop, [("sessionID", .text(sessionID)), ("isStored", .flag(isStored))])
-        case .takenOver(let sessionID, let byPeer):
-            (.sessionTakenOver, [("sessionID", .text(sessionID)), ("byPeer", .text(byPeer))])
+        case .takenOver(let sessionID):
+            (.sessionTakenOver, [("sessionID", .text(sessionID))])
         case .expired(let sessionID):
             (.sessionExpired, [("sessionID", .text(sessionID))])
         case .slowConsumer(let queuedMessages, let queuedBytes):
