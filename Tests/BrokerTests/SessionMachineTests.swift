@@ -10,8 +10,7 @@ struct SessionMachineTests {
         _ version: ProtocolVersion = .v5, isStored: Bool = false, receiveMaximum: UInt16 = 10
     ) -> SessionMachine {
         SessionMachine(
-            version: version, isStored: isStored, receiveMaximum: receiveMaximum,
-            firstSequence: 0)
+            version: version, isStored: isStored, receiveMaximum: receiveMaximum)
     }
 
     @Test("a QoS 2 publish is published once, however often it is repeated [MQTT-4.3.3-10]")
@@ -81,18 +80,18 @@ struct SessionMachineTests {
         var machine = machine(isStored: isStored)
         let id = machine.openOutbound(.exactlyOnce)
         let received: SessionMachine.AckVerdict =
-            isStored ? .commitReceived(sequence: 0) : .release(sequence: 0)
+            isStored ? .commitReceived(sequence: 1) : .release(sequence: 1)
         same(machine.receivePubcomp(packetID: id), .wrongKind)
         same(machine.receivePuback(packetID: id, reasonCode: .success), .wrongKind)
         same(machine.receivePubrec(packetID: id, reasonCode: .success), received)
         if isStored {
             same(machine.receivePubrec(packetID: id, reasonCode: .success), .ignore)
             same(machine.receivePubcomp(packetID: id), .wrongKind)
-            same(machine.completeReceived(0), true)
-            same(!machine.completeReceived(0), true)
+            same(machine.completeReceived(1), true)
+            same(!machine.completeReceived(1), true)
         }
-        same(machine.receivePubrec(packetID: id, reasonCode: .success), .release(sequence: 0))
-        same(machine.receivePubcomp(packetID: id), .finished(sequence: 0, refused: false))
+        same(machine.receivePubrec(packetID: id, reasonCode: .success), .release(sequence: 1))
+        same(machine.receivePubcomp(packetID: id), .finished(sequence: 1, refused: false))
         same(machine.receivePubcomp(packetID: id), .ignore)
         same(machine.receivePubrec(packetID: id, reasonCode: .success), .releaseUnknown)
         same(machine.outbound.inFlight, 0)
@@ -105,10 +104,10 @@ struct SessionMachineTests {
         let second = machine.openOutbound(.exactlyOnce)
         same(
             machine.receivePuback(packetID: first, reasonCode: .quotaExceeded),
-            .finished(sequence: 0, refused: true))
+            .finished(sequence: 1, refused: true))
         same(
             machine.receivePubrec(packetID: second, reasonCode: .quotaExceeded),
-            .finished(sequence: 1, refused: true))
+            .finished(sequence: 2, refused: true))
         same(machine.outbound.inFlight, 0)
     }
 

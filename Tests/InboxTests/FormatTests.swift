@@ -194,9 +194,9 @@ struct FormatTests {
             sequence: 9,
             flags: PushFlags(qos: 2, retain: false, isRedelivery: true, owesPubrel: false),
             subscriptionIDs: [6], record: [0xAB, 0xCD])
-        #expect(message.entries == [entry] && entry.packetID == 10)
-        #expect(PushMessage.packetID(ofSequence: 65_534) == 65_535)
-        #expect(PushMessage.packetID(ofSequence: 65_535) == 1)
+        #expect(message.entries == [entry] && entry.packetID == 9)
+        #expect(PushMessage.packetID(ofSequence: 64_511) == 64_511)
+        #expect(PushMessage.packetID(ofSequence: 64_512) == 1)
     }
 
     @Test("A credit has these bytes")

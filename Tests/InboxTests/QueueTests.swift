@@ -22,7 +22,7 @@ struct QueueTests {
         let pushes = host.takePushes()
         #expect(text(pushes) == ["one", "two", "three"])
         #expect(pushes.map(\.sequence) == [1, 2, 3])
-        #expect(pushes.map(\.packetID) == [2, 3, 4])
+        #expect(pushes.map(\.packetID) == [1, 2, 3])
         #expect(!pushes.contains { $0.flags.isRedelivery })
     }
 

@@ -20,6 +20,10 @@ final class GroupMembership {
     var subscriptionID: UInt32
     /// Sequences of the group's inbox that are leased to it; at most its credit.
     var held: Set<UInt64> = []
+    /// Takes whose outcome is not known yet.
+    var openTakes = 0
+    /// The session has left: the group hears of it once no take is open.
+    var isLeaving = false
     /// For the group's inbox, collected during a turn.
     var acknowledgements: [AcknowledgeCommand.Entry] = []
     /// In the worker's list of memberships with acknowledgements.
@@ -57,6 +61,11 @@ struct SharedFlight {
     let qos: QoS
     /// One reference is the holder's.
     let record: SharedBlock
+
+    /// The same, once the group's inbox no longer holds it.
+    var withoutLease: SharedFlight {
+        SharedFlight(membership: membership, sequence: 0, qos: qos, record: record)
+    }
 }
 
 /// A message of a group's member on its way into the group's inbox.
@@ -104,14 +113,19 @@ final class GroupLease {
 /// Bounded by the session's subscriptions, its outbound window and its queue.
 final class ShareState {
     var memberships: [GroupMembership] = []
-    /// Sent and not finished, by sequence of the outbound window.
+    /// Sent and not finished, by sequence of the outbound window: a transient session's.
     var flights: [UInt64: SharedFlight] = [:]
+    /// Sent and not finished, by packet id: a stored session's, which are not of its own queue.
+    /// They end with the connection.
+    var leased: [UInt16: SharedFlight] = [:]
+    private var lastLeased = InboxLimits.leasedPacketIDs.lowerBound
     /// In the session's queue, by the number that they have there.
     private var waiting: [UInt32: SharedFlight] = [:]
     private var lastWaiting: UInt32 = 0
 
     deinit {
         for flight in flights.values { flight.record.release() }
+        for flight in leased.values { flight.record.release() }
         for flight in waiting.values { flight.record.release() }
     }
 
@@ -125,6 +139,16 @@ final class ShareState {
 
     func membership(group: SessionName) -> GroupMembership? {
         memberships.first { $0.group == group }
+    }
+
+    /// A free packet id of those kept for leases; nil if all are in use.
+    func nextLeasedID() -> UInt16? {
+        let ids = InboxLimits.leasedPacketIDs
+        guard leased.count < ids.count else { return nil }
+        repeat {
+            lastLeased = ids.contains(lastLeased &+ 1) ? lastLeased + 1 : ids.lowerBound
+        } while leased[lastLeased] != nil
+        return lastLeased
     }
 
     /// The number under which the queue knows the message.

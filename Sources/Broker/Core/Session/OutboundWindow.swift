@@ -1,10 +1,12 @@
 import Base
+import Inbox
 import MQTT
 
 /// QoS 1 and 2 messages sent to a client and not yet finished, by sequence.
 ///
-/// The packet id is a function of the sequence, `1 + sequence mod 65535`, so it needs no table and,
-/// for a stored session, no write: every owner computes the same (DESIGN: packet ids).
+/// The packet id is a function of the sequence (`PushMessage.packetID`), so it needs no table and,
+/// for a stored session, no write: every owner computes the same. The ids above are for messages
+/// that a stored session holds for a shared group, which are not of its own queue.
 /// ```
 ///   base                                next
 ///    | PUBACK | finished | PUBREC | ... |         one byte each; the front is cut while finished
@@ -23,7 +25,7 @@ package struct OutboundWindow: ~Copyable {
     }
 
     /// Sequences that may be open between the oldest and the newest.
-    package static let span = 65_535 - 1
+    package static let span = Int(InboxLimits.packetIDWindow)
 
     private var phases = RingQueue<Phase>()
     /// Sequence of the first phase in the ring.
@@ -31,12 +33,14 @@ package struct OutboundWindow: ~Copyable {
     /// Messages not finished.
     package private(set) var inFlight = 0
 
-    package init(firstSequence: UInt64 = 0) { base = firstSequence }
+    package init(firstSequence: UInt64 = 1) { base = firstSequence }
 
     /// The sequence that follows the newest.
     package var next: UInt64 { base + UInt64(phases.count) }
 
-    package static func packetID(of sequence: UInt64) -> UInt16 { UInt16(1 + sequence % 65_535) }
+    package static func packetID(of sequence: UInt64) -> UInt16 {
+        PushMessage.packetID(ofSequence: sequence)
+    }
 
     /// Whether `sequence` can be opened without two open messages sharing a packet id.
     package func hasRoom(for sequence: UInt64) -> Bool {
@@ -54,8 +58,9 @@ package struct OutboundWindow: ~Copyable {
 
     /// The open sequence with this packet id.
     package func sequence(of packetID: UInt16) -> UInt64? {
-        guard packetID > 0 else { return nil }
-        let offset = (UInt64(packetID) + 65_535 - UInt64(Self.packetID(of: base))) % 65_535
+        guard packetID > 0, packetID < InboxLimits.leasedPacketIDs.lowerBound else { return nil }
+        let cycle = InboxLimits.packetIDWindow + 1
+        let offset = (UInt64(packetID) + cycle - UInt64(Self.packetID(of: base))) % cycle
         guard offset < UInt64(phases.count), phases[Int(offset)] != .finished else { return nil }
         return base + offset
     }

@@ -17,17 +17,18 @@ package struct SessionMachine: ~Copyable {
     /// QoS 1 and 2 messages that the client takes at once [MQTT-3.3.4-7].
     package let receiveMaximum: UInt16
     package var inbound = InboundWindow()
-    package var outbound: OutboundWindow
+    package var outbound = OutboundWindow()
     /// Messages of a transient session that wait for room in the window or in the socket.
     package var queue = MessageQueue()
+    /// Messages in flight that a stored session holds for shared groups.
+    package var leasedCount = 0
 
     package init(
-        version: ProtocolVersion, isStored: Bool, receiveMaximum: UInt16, firstSequence: UInt64
+        version: ProtocolVersion, isStored: Bool, receiveMaximum: UInt16
     ) {
         self.version = version
         self.isStored = isStored
         self.receiveMaximum = receiveMaximum
-        outbound = OutboundWindow(firstSequence: firstSequence)
     }
 
     // MARK: From the client: publishing
@@ -133,7 +134,8 @@ package struct SessionMachine: ~Copyable {
 
     /// Whether a QoS 1 or 2 message may be sent now.
     package var hasSendQuota: Bool {
-        outbound.inFlight < Int(receiveMaximum) && outbound.hasRoom(for: outbound.next)
+        outbound.inFlight + leasedCount < Int(receiveMaximum)
+            && outbound.hasRoom(for: outbound.next)
     }
 
     /// Takes the next packet id for a message of a transient session.

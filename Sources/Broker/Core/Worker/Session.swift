@@ -107,7 +107,7 @@ struct Session: ~Copyable {
 
     init(connection: ConnectionKey, generation: UInt32, listener: UInt16, now: Instant) {
         machine = SessionMachine(
-            version: .v311, isStored: false, receiveMaximum: .max, firstSequence: 0)
+            version: .v311, isStored: false, receiveMaximum: .max)
         self.connection = connection
         self.generation = generation
         self.listener = listener

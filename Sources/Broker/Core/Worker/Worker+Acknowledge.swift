@@ -13,6 +13,10 @@ extension Worker {
             handlePubrel(packetID, session, index)
             return
         }
+        if type == .puback, session.pointee.machine.isStored, finishLeased(packetID, session) {
+            sendQueued(session, index)
+            return
+        }
         let verdict =
             type == .puback
             ? session.pointee.machine.receivePuback(
@@ -107,6 +111,10 @@ extension Worker {
     /// Sends what waits in a transient session's queue, as far as window and socket allow.
     func sendQueued(_ session: UnsafeMutablePointer<Session>, _ index: Int32) {
         defer { resumeReplays(session) }
+        if let stored = session.pointee.rare?.stored, !stored.waiting.isEmpty {
+            sendWaiting(stored, session, index)
+            guard stored.waiting.isEmpty else { return }
+        }
         while !session.pointee.machine.queue.isEmpty {
             guard !session.pointee.flags.contains(.outputFull) else { return }
             let first = session.pointee.machine.queue.first

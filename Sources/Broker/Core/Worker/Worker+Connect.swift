@@ -17,7 +17,7 @@ extension Worker {
     ) {
         session.pointee.machine = SessionMachine(
             version: packet.version, isStored: false,
-            receiveMaximum: packet.properties.receiveMaximum, firstSequence: 0)
+            receiveMaximum: packet.properties.receiveMaximum)
         rareState(session).connect = packet
         session.pointee.packetSizeMax = packet.properties.maximumPacketSize ?? .max
         if packet.cleanStart { session.pointee.flags.insert(.cleanStart) }
@@ -206,8 +206,7 @@ extension Worker {
         session.pointee.machine = SessionMachine(
             version: packet.version, isStored: isStored,
             receiveMaximum: min(
-                packet.properties.receiveMaximum, UInt16(clamping: settings.sendWindowMax)),
-            firstSequence: 0)
+                packet.properties.receiveMaximum, UInt16(clamping: settings.sendWindowMax)))
         if packet.properties.topicAliasMaximum > 0, settings.topicAliasMax > 0 {
             rare.outboundAliases = OutboundAliases(
                 clientMaximum: min(

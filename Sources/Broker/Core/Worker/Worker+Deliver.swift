@@ -273,18 +273,16 @@ extension Worker {
             if queued.flight != 0 { discardWaiting(queued.flight, session) }
             return
         }
-        let sequence = session.pointee.machine.outbound.next
-        if queued.qos != .atMostOnce {
-            options.packetID = session.pointee.machine.openOutbound(queued.qos)
-        }
-        let isWritten = write(&message, options, to: session)
-        if !isWritten, queued.qos != .atMostOnce {
-            session.pointee.machine.outbound.finishNewest()
-        }
         if queued.flight != 0, let share = session.pointee.rare?.share,
             let flight = share.takeWaiting(queued.flight)
         {
-            noteSent(flight, isWritten: isWritten, sequence, share)
+            return sendShared(&message, options, flight, share, session)
+        }
+        if queued.qos != .atMostOnce {
+            options.packetID = session.pointee.machine.openOutbound(queued.qos)
+        }
+        if !write(&message, options, to: session), queued.qos != .atMostOnce {
+            session.pointee.machine.outbound.finishNewest()
         }
     }
 

@@ -11,7 +11,8 @@ import Policy
 /// ```
 ///  publisher --------------------> transient member with room      direct: kept until PUBACK
 ///      \--> group's inbox -lease-> transient member   QoS 1: sent;  QoS 2: taken, then sent
-///                        \-lease-> stored member      (QoS 2: taken,) put into its own inbox
+///                        \-lease-> stored member      QoS 1: sent;  QoS 2: taken, then put into
+///                                                      its own inbox
 /// ```
 /// A lease ends with the client's acknowledgement. When a connection ends, the leases of QoS 1 and
 /// of what was not taken go to others, and what came directly goes into the group's inbox, unless
@@ -110,9 +111,21 @@ extension Worker {
         for (sequence, flight) in share.flights where flight.membership === membership {
             guard flight.sequence != 0 else { continue }
             acknowledge(membership, flight.sequence, .acknowledged)
-            share.flights[sequence] = SharedFlight(
-                membership: membership, sequence: 0, qos: flight.qos, record: flight.record)
+            share.flights[sequence] = flight.withoutLease
         }
+        for (packetID, flight) in share.leased where flight.membership === membership {
+            guard flight.sequence != 0 else { continue }
+            acknowledge(membership, flight.sequence, .acknowledged)
+            share.leased[packetID] = flight.withoutLease
+        }
+        leave(membership)
+    }
+
+    /// The group hears of it after all that this member has to say of what it took.
+    private func leave(_ membership: GroupMembership) {
+        membership.isLeaving = true
+        guard membership.openTakes == 0 else { return }
+        flushAcknowledgements(of: membership)
         proposeGroupLeave(membership.group, membership.name)
     }
 
@@ -133,9 +146,10 @@ extension Worker {
         guard let share = session.pointee.rare?.share else { return }
         memberSessions.remove(ref(session, index))
         for sequence in share.flights.keys.sorted() {
-            guard let flight = share.flights.removeValue(forKey: sequence) else { continue }
-            if flight.sequence == 0, flight.qos == .atLeastOnce { returnToGroup(flight) }
-            flight.record.release()
+            share.flights.removeValue(forKey: sequence).map { endFlight($0) }
+        }
+        for packetID in share.leased.keys.sorted() {
+            share.leased.removeValue(forKey: packetID).map { endFlight($0) }
         }
         while !session.pointee.machine.queue.isEmpty {
             let queued = session.pointee.machine.queue.removeFirst()
@@ -159,10 +173,15 @@ extension Worker {
             if session.pointee.machine.isStored {
                 sendGroupCredit(membership, session, index, 0)
             } else {
-                proposeGroupLeave(membership.group, membership.name)
+                leave(membership)
             }
         }
         share.memberships = []
+    }
+
+    private func endFlight(_ flight: SharedFlight) {
+        if flight.sequence == 0, flight.qos == .atLeastOnce { returnToGroup(flight) }
+        flight.record.release()
     }
 
     private func returnToGroup(_ flight: SharedFlight) {
@@ -325,6 +344,7 @@ extension Worker {
     private func mayGo(_ session: UnsafeMutablePointer<Session>) -> Bool {
         session.pointee.machine.queue.isEmpty && session.pointee.machine.hasSendQuota
             && !session.pointee.flags.contains(.outputFull)
+            && session.pointee.rare?.stored?.waiting.isEmpty != false
     }
 
     private func send(
@@ -340,24 +360,48 @@ extension Worker {
             metrics.queued &+= 1
             return
         }
-        var delivery = delivery
-        let sequence = session.pointee.machine.outbound.next
-        delivery.packetID = session.pointee.machine.openOutbound(delivery.qos)
-        let isWritten = write(&message, delivery, to: session)
-        if !isWritten { session.pointee.machine.outbound.finishNewest() }
-        noteSent(flight, isWritten: isWritten, sequence, share)
+        sendShared(&message, delivery, flight, share, session)
     }
 
-    /// A member's message has left, or was dropped on the way.
-    func noteSent(
-        _ flight: SharedFlight, isWritten: Bool, _ sequence: UInt64, _ share: ShareState
+    /// A member's message: window and socket have room.
+    func sendShared(
+        _ message: inout Message, _ delivery: Delivery, _ flight: SharedFlight,
+        _ share: ShareState, _ session: UnsafeMutablePointer<Session>
     ) {
+        var delivery = delivery
+        if session.pointee.machine.isStored {
+            guard let packetID = share.nextLeasedID() else { return finish(flight) }
+            delivery.packetID = packetID
+            guard write(&message, delivery, to: session) else { return finish(flight) }
+            share.leased[packetID] = flight
+            session.pointee.machine.leasedCount += 1
+            return
+        }
+        let sequence = session.pointee.machine.outbound.next
+        delivery.packetID = session.pointee.machine.openOutbound(delivery.qos)
+        guard write(&message, delivery, to: session) else {
+            session.pointee.machine.outbound.finishNewest()
+            return finish(flight)
+        }
         // QoS 2 that came directly and was sent is nobody else's any more [MQTT-4.8.2-5].
-        if isWritten, flight.sequence != 0 || flight.qos == .atLeastOnce {
+        if flight.sequence != 0 || flight.qos == .atLeastOnce {
             share.flights[sequence] = flight
         } else {
             finish(flight)
         }
+    }
+
+    /// PUBACK of a stored session for what it holds for a group; false if it is for its own queue.
+    func finishLeased(
+        _ packetID: UInt16, _ session: UnsafeMutablePointer<Session>
+    ) -> Bool {
+        guard InboxLimits.leasedPacketIDs.contains(packetID),
+            let share = session.pointee.rare?.share,
+            let flight = share.leased.removeValue(forKey: packetID)
+        else { return false }
+        session.pointee.machine.leasedCount -= 1
+        finish(flight)
+        return true
     }
 
     /// The client has acknowledged a message, whatever it said of it [MQTT-4.8.2-6].
@@ -417,6 +461,7 @@ extension Worker {
             qos: delivery.qos, retain: delivery.retain,
             record: entry.record.withUnsafeBytes { SharedBlock.copy(of: $0) })
         if delivery.qos == .exactlyOnce {
+            membership.openTakes += 1
             take(lease)
         } else {
             carryOut(lease, session, index)
@@ -430,22 +475,25 @@ extension Worker {
         let isAccepted = propose(
             .inbox, InboxKeys.sessionPrefix(membership.group), .groupTake(lease)
         ) { InboxCommand.groupTake(command).encode(into: &$0) }
-        if !isAccepted { acknowledge(membership, lease.sequence, .released) }
+        if !isAccepted { retryLater(.take(lease)) }
     }
 
     /// The group's inbox has committed, or not, that the message is this member's.
     func taken(_ lease: GroupLease, _ result: BatchResult?) {
-        guard let session = find(lease.membership.session), session.pointee.phase == .live else {
-            // Nothing was sent: it may go to another.
-            acknowledge(lease.membership, lease.sequence, .released)
-            return
-        }
+        let membership = lease.membership
         guard let result else { return retryLater(.take(lease)) }
+        membership.openTakes -= 1
+        defer { if membership.isLeaving { leave(membership) } }
         guard result.statuses.first == .ok else {
-            lease.membership.held.remove(lease.sequence)
+            membership.held.remove(lease.sequence)
             return
         }
-        carryOut(lease, session, lease.membership.session.index)
+        guard let session = find(membership.session), session.pointee.phase == .live else {
+            // Nothing was sent: it may go to another.
+            acknowledge(membership, lease.sequence, .released)
+            return
+        }
+        carryOut(lease, session, membership.session.index)
     }
 
     /// The member has the message for good: it is sent, or put into its own inbox.
@@ -454,7 +502,7 @@ extension Worker {
     ) {
         var message = Message(
             record: lease.record.bytes, tenant: session.pointee.tenant, block: lease.record)
-        if session.pointee.machine.isStored {
+        if session.pointee.machine.isStored, lease.qos == .exactlyOnce {
             transfer(&message, lease, session)
             return
         }
@@ -474,21 +522,18 @@ extension Worker {
         send(&message, delivery, flight, share, session)
     }
 
-    /// Into the member's own inbox, from which it is pushed, resumed and released like any other
-    /// message. QoS 2 goes under a number of its own, so that a repeat is dropped.
+    /// QoS 2 goes into the member's own inbox, from which it is pushed, resumed and released like
+    /// any other message, under a number of its own, so that a repeat is dropped.
     private func transfer(
         _ message: inout Message, _ lease: GroupLease, _ session: UnsafeMutablePointer<Session>
     ) {
         guard let stored = session.pointee.rare?.stored else { return }
         let membership = lease.membership
         let name = sessionName(session)
-        var source: OutboxSource?
-        if lease.qos == .exactlyOnce {
-            let group = membership.group.clientID.withUnsafeBytes { BucketHash.hash($0) }
-            source = OutboxSource(
-                identity: group &+ lease.sequence &* 0x9E37_79B9_7F4A_7C15,
-                origin: lease.incarnation, sequence: 1)
-        }
+        let group = membership.group.clientID.withUnsafeBytes { BucketHash.hash($0) }
+        let source = OutboxSource(
+            identity: group &+ lease.sequence &* 0x9E37_79B9_7F4A_7C15,
+            origin: lease.incarnation, sequence: 1)
         var batches = InsertBatches(tenant: name.tenant, source: source)
         let isAdded = name.clientID.withUnsafeBytes { clientID in
             let receiver = StoredReceiver(
@@ -531,11 +576,8 @@ extension Worker {
             }
         case .noSession: acknowledge(lease.membership, lease.sequence, .released)
         case nil:
-            // It may be there. QoS 2 comes again to this member alone, and a repeat is dropped.
+            // It may be there. It comes again to this member alone, and a repeat is dropped.
             lease.membership.held.remove(lease.sequence)
-            if lease.qos != .exactlyOnce {
-                acknowledge(lease.membership, lease.sequence, .released)
-            }
         }
     }
 
@@ -544,7 +586,8 @@ extension Worker {
     func acknowledge(
         _ membership: GroupMembership, _ sequence: UInt64, _ kind: AcknowledgementKind
     ) {
-        membership.held.remove(sequence)
+        // What is acknowledged stays held until the group knows: a new leader may lease it again.
+        if kind == .released { membership.held.remove(sequence) }
         membership.acknowledgements.append(
             AcknowledgeCommand.Entry(sequence: sequence, kind: kind))
         guard !membership.isMarked else { return }
@@ -559,26 +602,34 @@ extension Worker {
         groupAcknowledging = []
         for membership in memberships {
             membership.isMarked = false
-            let entries = membership.acknowledgements
-            membership.acknowledgements = []
-            let command = AcknowledgeCommand(
-                tenant: membership.group.tenant,
-                items: [
-                    AcknowledgeCommand.Item(
-                        clientID: membership.group.clientID, ownerEpoch: .none, entries: entries)
-                ])
-            let isAccepted = propose(
-                .inbox, InboxKeys.sessionPrefix(membership.group),
-                .groupAcknowledge(membership, entries)
-            ) { InboxCommand.acknowledge(command).encode(into: &$0) }
-            if !isAccepted { groupAcknowledged(membership, entries, isDone: false) }
+            flushAcknowledgements(of: membership)
         }
+    }
+
+    private func flushAcknowledgements(of membership: GroupMembership) {
+        let entries = membership.acknowledgements
+        guard !entries.isEmpty else { return }
+        membership.acknowledgements = []
+        let command = AcknowledgeCommand(
+            tenant: membership.group.tenant,
+            items: [
+                AcknowledgeCommand.Item(
+                    clientID: membership.group.clientID, ownerEpoch: .none, entries: entries)
+            ])
+        let isAccepted = propose(
+            .inbox, InboxKeys.sessionPrefix(membership.group),
+            .groupAcknowledge(membership, entries)
+        ) { InboxCommand.acknowledge(command).encode(into: &$0) }
+        if !isAccepted { groupAcknowledged(membership, entries, isDone: false) }
     }
 
     func groupAcknowledged(
         _ membership: GroupMembership, _ entries: [AcknowledgeCommand.Entry], isDone: Bool
     ) {
-        guard !isDone else { return }
+        guard !isDone else {
+            for entry in entries { membership.held.remove(entry.sequence) }
+            return
+        }
         membership.acknowledgements = entries + membership.acknowledgements
         retryLater(.acknowledge(membership))
     }

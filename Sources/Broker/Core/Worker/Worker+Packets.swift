@@ -77,7 +77,7 @@ extension Worker {
             ConnectPacket.looksLikeVersion5(bytes, offset: offset)
         else { return }
         session.pointee.machine = SessionMachine(
-            version: .v5, isStored: false, receiveMaximum: .max, firstSequence: 0)
+            version: .v5, isStored: false, receiveMaximum: .max)
     }
 
     private func handleLive(

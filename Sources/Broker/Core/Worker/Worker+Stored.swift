@@ -119,10 +119,37 @@ extension Worker {
             else { return }
             for entry in message.entries {
                 if entry.sequence != 0, entry.sequence <= stored.cursor { continue }
-                push(entry, stored, session, index)
-                guard session.pointee.phase == .live else { return }
+                if entry.sequence != 0 { stored.cursor = entry.sequence }
+                if stored.waiting.isEmpty, mayPush(entry, session) {
+                    push(entry, stored, session, index)
+                    guard session.pointee.phase == .live else { return }
+                } else {
+                    stored.waiting.append(entry)
+                }
             }
         }
+    }
+
+    /// What is pushed is sent at once, as far as messages that the session holds for shared groups
+    /// leave it the client's receive maximum.
+    private func mayPush(
+        _ entry: PushMessage.Entry, _ session: UnsafeMutablePointer<Session>
+    ) -> Bool {
+        entry.flags.qos == 0 || entry.flags.owesPubrel || session.pointee.machine.leasedCount == 0
+            || session.pointee.machine.hasSendQuota
+    }
+
+    func sendWaiting(
+        _ stored: StoredState, _ session: UnsafeMutablePointer<Session>, _ index: Int32
+    ) {
+        var sent = 0
+        while sent < stored.waiting.count, session.pointee.phase == .live,
+            mayPush(stored.waiting[sent], session)
+        {
+            push(stored.waiting[sent], stored, session, index)
+            sent += 1
+        }
+        stored.waiting.removeFirst(sent)
     }
 
     private func push(
@@ -130,7 +157,6 @@ extension Worker {
         _ session: UnsafeMutablePointer<Session>, _ index: Int32
     ) {
         let sequence = entry.sequence
-        if sequence != 0 { stored.cursor = sequence }
         if entry.flags.owesPubrel {
             session.pointee.machine.outbound.open(sequence, .awaitsPubcomp)
             sendAcknowledgement(
@@ -409,6 +435,8 @@ final class StoredState {
     var acknowledgements: [AcknowledgeCommand.Entry] = []
     /// Replayed retained messages that the client has not acknowledged, about.
     var replayDebt = 0
+    /// Pushed and not sent; at most the credit.
+    var waiting: [PushMessage.Entry] = []
     /// Entries of groups' inboxes that were put into its own, oldest first; each is acknowledged to
     /// its group with the next message that the client finishes. At most its credit.
     var transferred: [(membership: GroupMembership, sequence: UInt64)] = []

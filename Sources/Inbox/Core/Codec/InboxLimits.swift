@@ -3,9 +3,11 @@ package enum InboxLimits {
     /// Version byte of commands, questions, answers, results, messages and stored values.
     package static let formatVersion: UInt8 = 1
 
-    /// Span of sequences between the oldest unacknowledged entry and the newest pushed one: the
-    /// packet id is 1 + sequence modulo 65535, so two in this window never share one.
-    package static let packetIDWindow: UInt64 = 65_534
+    /// Packet ids that no entry of a queue has: for what a session holds for shared groups.
+    package static let leasedPacketIDs: ClosedRange<UInt16> = 64_512...65_535
+    /// Span of sequences between the oldest unacknowledged entry and the newest pushed one. Their
+    /// packet ids are 1 + (sequence - 1) modulo 64511, so two in this window never share one.
+    package static let packetIDWindow: UInt64 = 64_510
     /// Entries of one push page: with `pushPageBytes` the slice of one read from storage.
     package static let pushPageEntries = 512
     package static let pushPageBytes = 256 * 1024

@@ -34,9 +34,9 @@ package struct PushMessage: Equatable, Sendable {
     package var entries: [Entry]
 
     /// The packet id of a stored session's outgoing entry: the same for every owner.
-    @inlinable
     package static func packetID(ofSequence sequence: UInt64) -> UInt16 {
-        UInt16(truncatingIfNeeded: 1 &+ sequence % 65_535)
+        let cycle = InboxLimits.packetIDWindow + 1
+        return 1 + UInt16(truncatingIfNeeded: (sequence &+ cycle - 1) % cycle)
     }
 
     package static func decode(_ bytes: UnsafeRawBufferPointer) -> PushMessage? {
