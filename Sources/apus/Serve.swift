@@ -37,7 +37,7 @@ enum Serve {
             try DataDirectory.prepare(configuration.dataDirectory)
         }
         let access = try attempt(log, ServeExit.configuration) { () throws(PolicyFileError) in
-            try AccessControl(configuration) { SecureRandom.bytes($0) }
+            try AccessControl(configuration, wallTime: { Clocks.wall }) { SecureRandom.bytes($0) }
         }
         defer { access.stop() }
         let certificates = try attempt(log, ServeExit.configuration) { () throws(TLSError) in

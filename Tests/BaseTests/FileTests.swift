@@ -5,7 +5,7 @@ import Testing
 
 @Suite("Files")
 struct FileTests {
-    @Test("a replaced file holds the new bytes, is private and leaves nothing beside it")
+    @Test("[attack 19] a replaced file holds the new bytes, is private, leaves nothing beside it")
     func replace() throws {
         let directory = try TemporaryDirectory("files")
         let path = directory.file("secrets")

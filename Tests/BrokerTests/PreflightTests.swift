@@ -90,7 +90,9 @@ struct PreflightTests {
         configuration.loops = 3
         configuration.poller = .epoll
         configuration.pinsLoops = false
-        let access = try AccessControl(configuration) { [UInt8](repeating: 1, count: $0) }
+        let access = try AccessControl(configuration, wallTime: { .zero }) {
+            [UInt8](repeating: 1, count: $0)
+        }
         defer { access.stop() }
         let options = NodeOptions(
             configuration, access: access, certificates: try CertificateStore([]), random: 7)

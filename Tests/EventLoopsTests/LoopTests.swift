@@ -229,7 +229,9 @@ struct LoopTests {
         #expect(late.failure != nil)
     }
 
-    @Test("running out of descriptors pauses accepting and hurts no connection that is open")
+    @Test(
+        "[refusal W01] running out of descriptors pauses accepting and hurts no open connection"
+    )
     func descriptorExhaustion() async {
         await #expect(processExitsWith: .success) {
             // io_uring reads the limit when accepting is armed, so it is lowered first.

@@ -120,7 +120,7 @@ struct ProxyTests {
         #expect(decode(Self.binary(body)) == .complete(consumed: 35, Self.v4Source))
     }
 
-    @Test("an oversized header is refused from its fixed part on")
+    @Test("[refusal W06] an oversized header is refused from its fixed part on")
     func oversized() {
         let start = Self.signature + [0x21, 0x11, 0xFF, 0xFF]
         #expect(decode(start) == .refused(.headerTooLong))

@@ -137,7 +137,7 @@ struct TLSEngineTests {
         #expect(refused.server.engine.counters.handshaking == 0)
     }
 
-    @Test("an optional client certificate may be missing but not wrong")
+    @Test("[refusal W04] an optional client certificate may be missing but not wrong")
     func optionalCertificate() throws {
         let serverContext = try server {
             $0.clientCertificates = .optional
@@ -158,7 +158,7 @@ struct TLSEngineTests {
         #expect(reason.hasPrefix("certificate refused: "))
     }
 
-    @Test("a certificate that was revoked is refused, others are not")
+    @Test("[refusal W04] a certificate that was revoked is refused, others are not")
     func revoked() throws {
         let good = try authority.issue("good")
         let bad = try authority.issue("bad")
@@ -230,7 +230,7 @@ struct TLSEngineTests {
     }
 
     @Test(
-        "the application protocol is agreed by our preference",
+        "[refusal W05] the application protocol is agreed by our preference",
         arguments: [
             (["mqtt"], "mqtt"), (["h2", "mqtt"], "mqtt"), ([], nil), (["http/1.1"], "refused"),
         ] as [([String], String?)])
@@ -310,7 +310,7 @@ struct TLSEngineTests {
         }
     }
 
-    @Test("handshakes at once are bounded, and silent connections do not count")
+    @Test("[refusal W03] handshakes at once are bounded, and silent connections do not count")
     func handshakeFlood() throws {
         var limits = TLSLimits()
         limits.handshakesMax = 3
@@ -353,7 +353,7 @@ struct TLSEngineTests {
         #expect(side.engine.counters.handshaking == 0)
     }
 
-    @Test("renegotiation is not to be had")
+    @Test("[attack 25] renegotiation is not to be had")
     func renegotiation() throws {
         let pair = try TLSPair(server(), client { $0.maximumVersion = .v1_2 })
         pair.exchange()

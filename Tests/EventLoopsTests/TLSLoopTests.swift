@@ -282,7 +282,7 @@ struct TLSLoopTests {
     }
 
     @Test(
-        "[attack 26] a PROXY header from elsewhere, or none, is turned away",
+        "[attack 26] [refusal W06, W07] a PROXY header from elsewhere, or none, is turned away",
         arguments: PollerKind.backends)
     func untrusted(poller: PollerKind) throws {
         let elsewhere = try #require(IPNetwork("10.0.0.0/8"))

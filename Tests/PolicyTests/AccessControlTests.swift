@@ -12,7 +12,9 @@ struct AccessControlTests {
         let directory = try TemporaryDirectory("access")
         var configuration = Configuration()
         configuration.authorisation.file = try directory.write("default allow\n", to: "acl")
-        let access = try AccessControl(configuration) { [UInt8](repeating: 1, count: $0) }
+        let access = try AccessControl(configuration, wallTime: { .zero }) {
+            [UInt8](repeating: 1, count: $0)
+        }
         defer { access.stop() }
         let client = ClientIdentity(
             Principal(tenant: .standard, user: ""), clientID: "c", peerAddress: "")
@@ -41,7 +43,9 @@ struct AccessControlTests {
         configuration.authentication.passwordFile = try directory.write(
             "alice:\(Self.hash)\n", to: "users")
         configuration.authorisation.file = try directory.write("default allow\n", to: "acl")
-        let access = try AccessControl(configuration) { [UInt8](repeating: 1, count: $0) }
+        let access = try AccessControl(configuration, wallTime: { .zero }) {
+            [UInt8](repeating: 1, count: $0)
+        }
         defer { access.stop() }
         let before = access.epoch
         for (name, text) in [("users", ""), ("acl", "allow everything\n")] {
@@ -61,13 +65,17 @@ struct AccessControlTests {
         var configuration = Configuration()
         configuration.authorisation.file = "/nonexistent/acl"
         #expect(throws: PolicyFileError.self) {
-            try AccessControl(configuration) { [UInt8](repeating: 1, count: $0) }
+            try AccessControl(configuration, wallTime: { .zero }) {
+                [UInt8](repeating: 1, count: $0)
+            }
         }
     }
 
     @Test("the standard configuration serves local clients without a name, and no others")
     func standard() throws {
-        let access = try AccessControl(Configuration()) { [UInt8](repeating: 1, count: $0) }
+        let access = try AccessControl(Configuration(), wallTime: { .zero }) {
+            [UInt8](repeating: 1, count: $0)
+        }
         defer { access.stop() }
         var request = AuthenticationRequest()
         request.peerAddress = "127.0.0.1"

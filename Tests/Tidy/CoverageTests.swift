@@ -151,7 +151,8 @@ struct CoverageRuleTests {
     @Test("the lists of what needs a test are read from where it is declared")
     func requiredIDsAreRead() {
         let page = SourceFile(
-            path: "Docs/REFUSALS.md", text: "| id | what |\n|---|---|\n| C01 | late |\nC02 | |")
+            path: "Docs/REFUSALS.md",
+            text: "| id | what |\n|---|---|\n| C01 | late |\nC02 | |\n| C03 | far (*cluster*) |")
         #expect(RequiredIDs.refusals(in: page) == ["C01"])
         let list = SourceFile(path: "attacks", text: "# 1 | no\n01 | one | two\n02 | a | b")
         #expect(RequiredIDs.attacks(in: list) == ["01", "02"])

@@ -1,9 +1,11 @@
 /// What must have a test, read from where it is declared.
 enum RequiredIDs {
     /// The ids of the first column of the tables in Docs/REFUSALS.md: a letter and two digits.
+    /// Rows that need a part which is not there yet bear its name instead of a test.
     static func refusals(in page: SourceFile) -> [String] {
         page.lines.compactMap { line in
-            guard line.hasPrefix("| ") else { return nil }
+            guard line.hasPrefix("| "), !line.contains("*cluster*"), !line.contains("*storage*")
+            else { return nil }
             let id = line.dropFirst(2).prefix { $0 != " " }
             let isID =
                 id.count == 3 && id.first?.isUppercase == true

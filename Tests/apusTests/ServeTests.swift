@@ -35,7 +35,7 @@ struct ServeTests {
 
     private static let anyPort = ["--set", "listeners.tcp=127.0.0.1:0"]
 
-    @Test("it says where it serves, keeps its directory to itself, and ends when told to")
+    @Test("[attack 19] it says where it serves, keeps its directory to itself, ends when told to")
     func lifeCycle() throws {
         let node = try serve(
             Self.anyPort + ["--set", "listeners.ws=127.0.0.1:0", "--set", "poller=epoll"])

@@ -9,28 +9,34 @@ package final class AccessControl: Authenticator, Authoriser {
     private struct Parts {
         var authenticator: any Authenticator
         var authoriser: any Authoriser
+        var bans: BanTable
     }
 
     package let tenants: TenantStore
     private let parts: Guarded<Parts>
     private let pool: BlockingPool
     private let random: @Sendable (Int) -> [UInt8]
+    private let wallTime: @Sendable () -> WallTime
     /// One number for every change of rules.
     private let published = AtomicCells(count: 1)
 
     /// `random` gives so many unpredictable bytes.
     package init(
-        _ configuration: Configuration, random: @escaping @Sendable (Int) -> [UInt8]
+        _ configuration: Configuration, wallTime: @escaping @Sendable () -> WallTime,
+        random: @escaping @Sendable (Int) -> [UInt8]
     ) throws(PolicyFileError) {
         self.random = random
+        self.wallTime = wallTime
         let authentication = configuration.authentication
         let authoriser = try Self.authoriser(configuration.authorisation)
         let passwords = try Self.passwords(authentication)
+        let bans = try Self.bans(authentication)
         pool = BlockingPool(
             threadCount: authentication.hashThreads, queueLimit: authentication.hashQueue)
         tenants = TenantStore(Self.table(configuration.tenancy, TenantTable()))
         let authenticator = Self.authenticator(configuration, passwords, pool, random)
-        parts = Guarded(Parts(authenticator: authenticator, authoriser: authoriser))
+        parts = Guarded(
+            Parts(authenticator: authenticator, authoriser: authoriser, bans: bans))
         published.publish(0, 1)
     }
 
@@ -39,8 +45,11 @@ package final class AccessControl: Authenticator, Authoriser {
     package func reload(_ configuration: Configuration) throws(PolicyFileError) {
         let authoriser = try Self.authoriser(configuration.authorisation)
         let passwords = try Self.passwords(configuration.authentication)
+        let bans = try Self.bans(configuration.authentication)
         let authenticator = Self.authenticator(configuration, passwords, pool, random)
-        parts.withLock { $0 = Parts(authenticator: authenticator, authoriser: authoriser) }
+        parts.withLock {
+            $0 = Parts(authenticator: authenticator, authoriser: authoriser, bans: bans)
+        }
         tenants.replace { Self.table(configuration.tenancy, $0) }
         published.add(0, 1)
     }
@@ -53,13 +62,18 @@ package final class AccessControl: Authenticator, Authoriser {
     package func authenticate(
         _ request: AuthenticationRequest, _ completion: @escaping AuthenticationCompletion
     ) -> AuthenticationResult? {
-        parts.withLock { $0.authenticator }.authenticate(request, completion)
+        let (authenticator, areBans) = parts.withLock { ($0.authenticator, !$0.bans.isEmpty) }
+        guard areBans else { return authenticator.authenticate(request, completion) }
+        return BanningAuthenticator(
+            inner: authenticator, bansRequest: { self.bans($0) }, bansClient: { self.bans($0) }
+        ).authenticate(request, completion)
     }
 
     package var epoch: UInt64 { published.acquire(0) }
 
     package func permissions(for client: ClientIdentity) -> Permissions {
-        parts.withLock { $0.authoriser }.permissions(for: client)
+        if bans(client) { return .compiled(Self.nothing) }
+        return parts.withLock { $0.authoriser }.permissions(for: client)
     }
 
     package func judge(
@@ -74,6 +88,27 @@ package final class AccessControl: Authenticator, Authoriser {
     ) throws(PolicyFileError) -> any Authoriser {
         if options.file.isEmpty { return OpenAuthoriser() }
         return FileAuthoriser(try PolicyFiles.rules(options.file, format: options.format))
+    }
+
+    // MARK: Bans
+
+    /// What is left to a client that is banned while it is connected.
+    private static let nothing = CompiledPermissions(
+        [AccessRule(isAllowing: false, actions: .connect, line: 0)], isDefaultAllow: false)
+
+    private func bans(_ request: AuthenticationRequest) -> Bool {
+        parts.withLock { $0.bans }.bans(request, wallTime())
+    }
+
+    private func bans(_ client: ClientIdentity) -> Bool {
+        let bans = parts.withLock { $0.bans }
+        return !bans.isEmpty && bans.bans(client, wallTime())
+    }
+
+    private static func bans(
+        _ options: Configuration.Authentication
+    ) throws(PolicyFileError) -> BanTable {
+        options.banFile.isEmpty ? BanTable() : try PolicyFiles.bans(options.banFile)
     }
 
     private static func passwords(

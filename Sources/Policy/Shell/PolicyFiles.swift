@@ -1,6 +1,7 @@
 import Base
 
-/// Reads the files of Policy: passwords and rules. At start and at reload, never in a loop's turn.
+/// Reads the files of Policy: passwords, rules and bans. At start and at reload, never in a
+/// loop's turn.
 package enum PolicyFiles {
     package static func passwords(_ path: String) throws(PolicyFileError) -> PasswordTable {
         try PasswordTable(bytes(path), path: path)
@@ -13,6 +14,10 @@ package enum PolicyFiles {
         case .apus: try AccessFileDecoder.decode(bytes(path), path: path)
         case .mosquitto: try MosquittoAccessDecoder.decode(bytes(path), path: path)
         }
+    }
+
+    package static func bans(_ path: String) throws(PolicyFileError) -> BanTable {
+        try BanFileDecoder.decode(bytes(path), path: path)
     }
 
     package static func bytes(_ path: String) throws(PolicyFileError) -> [UInt8] {

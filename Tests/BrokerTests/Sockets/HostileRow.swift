@@ -14,6 +14,7 @@ struct HostileRow: CustomTestStringConvertible, Sendable {
         case suback([UInt8])
         case unsuback([UInt8])
         case pingresp
+        case auth(UInt8)
         case closed
     }
 
@@ -65,7 +66,7 @@ struct HostileRow: CustomTestStringConvertible, Sendable {
     }
 
     /// The next packet that is no PUBLISH.
-    static func answer(_ client: WireClient, _ version: ProtocolVersion) -> Answer? {
+    static func answer(_ client: some PacketSource, _ version: ProtocolVersion) -> Answer? {
         guard let packet = client.next() else { return .closed }
         let code = { (at: Int) in packet.count > at ? packet[at] : 0 }
         switch packet[0] >> 4 {
@@ -79,13 +80,20 @@ struct HostileRow: CustomTestStringConvertible, Sendable {
         case 11: return .unsuback(Array(packet.dropFirst(version == .v5 ? 5 : 4)))
         case 13: return .pingresp
         case 14: return .disconnect(code(2))
+        case 15: return .auth(code(2))
         case 3: return answer(client, version)
         default: return nil
         }
     }
 }
 
-extension WireClient {
+/// Where the packets of a server come from: a socket, or a rig.
+protocol PacketSource {
+    /// The next packet, whole; nil once the server has closed, or does not answer.
+    func next() -> [UInt8]?
+}
+
+extension PacketSource {
     /// What the server says next, in order; deliveries between are passed over.
     func mustHear(
         _ answers: HostileRow.Answer..., version: ProtocolVersion = .v5,

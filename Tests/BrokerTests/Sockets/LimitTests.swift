@@ -141,7 +141,7 @@ struct LimitTests {
         let (newer, _) = node.open(.v5, "newer")
         let (older, _) = node.open(.v311, "older")
         use(1_000, of: node)
-        turn(node)
+        node.turn()
         newer.send(Greeting.publish("a", qos: .atLeastOnce, packetID: 1))
         newer.mustHear(.puback(0x83))
         newer.send(Greeting.publish("a", qos: .exactlyOnce, packetID: 2))
@@ -160,12 +160,6 @@ struct LimitTests {
             ])
     }
 
-    /// Loops look at limits and pressure at the end of a turn.
-    private func turn(_ node: ServingNode) {
-        let turns = node.handle.turns
-        while zip(node.handle.turns, turns).contains(where: { $0 < $1 + 2 }) { node.handle.wake() }
-    }
-
     @Test("[refusal C21, P21] a late loop lets nobody in and drops QoS 0, for a while")
     func loopLag() throws {
         let notes = EventNotes()
@@ -174,7 +168,7 @@ struct LimitTests {
         var limits = NodeLimits()
         limits.loopLag = .nanoseconds(1)
         node.handle.limits.replace(with: limits)
-        turn(node)
+        node.turn()
         #expect(node.open(.v5, "newer").connack == .connack(0x89))
         #expect(node.open(.v31, "older").connack == .connack(0x03))
         client.send(Greeting.subscribe("a"))
@@ -195,7 +189,7 @@ struct LimitTests {
         var limits = NodeLimits()
         limits.bytesBeforeConnect = 1_024
         node.handle.limits.replace(with: limits)
-        turn(node)
+        node.turn()
         #expect(node.open { $0.password = password }.connack == .connack(0x95))
         #expect(node.open { $0.password = [1] }.connack == .connack(0))
     }

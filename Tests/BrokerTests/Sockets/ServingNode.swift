@@ -11,8 +11,10 @@ import WebSocket
 /// whatever others do.
 final class ServingNode {
     private let node: Node
-    let port: UInt16
-    let webSocketPort: UInt16
+    /// Of each listener, in their order.
+    let ports: [UInt16]
+    var port: UInt16 { ports[0] }
+    var webSocketPort: UInt16 { ports[1] }
     private let bystander: WireClient
     private var pings = 0
 
@@ -40,15 +42,13 @@ final class ServingNode {
         }
         change(&options)
         node = try Node(options)
-        let ports = node.listeners.map { listener -> UInt16 in
+        ports = node.listeners.map { listener -> UInt16 in
             switch listener.address {
             case .ip(let place): place.port
             case .unix: 0
             }
         }
-        port = ports[0]
-        webSocketPort = ports[1]
-        bystander = WireClient(port: port)
+        bystander = WireClient(port: ports[0])
         // In a tenant of its own, which the settings of a test do not concern.
         bystander.send(
             Greeting.connect(.v5, "bystander") { $0.username = Array("other/bystander".utf8) })
@@ -66,6 +66,12 @@ final class ServingNode {
     func drain() { node.handle.drain() }
 
     var handle: NodeHandle { node.handle }
+
+    /// Every loop looks at limits, pressure and rules: it does at the end of a turn.
+    func turn() {
+        let turns = handle.turns
+        while zip(handle.turns, turns).contains(where: { $0 < $1 + 2 }) { handle.wake() }
+    }
 
     /// A client and what its CONNECT was answered.
     func open(
@@ -120,7 +126,7 @@ final class ServingNode {
         }
         guard named == 0, address.sin_family == sa_family_t(AF_INET) else { return false }
         let local = UInt16(bigEndian: address.sin_port)
-        guard local == port || local == webSocketPort else { return false }
+        guard ports.contains(local) else { return false }
         size = socklen_t(MemoryLayout<sockaddr_in>.size)
         var peer = sockaddr_in()
         return withUnsafeMutablePointer(to: &peer) {

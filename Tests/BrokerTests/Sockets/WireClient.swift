@@ -5,7 +5,7 @@ import MQTT
 /// A client of bytes over a real, blocking socket: sends anything, reads packet by packet.
 ///
 /// A read waits at most `patience`; what comes later counts as a server that does not answer.
-final class WireClient {
+final class WireClient: PacketSource {
     private static let patience = 15
     private var descriptor: Int32
     private var buffer: [UInt8] = []
@@ -41,6 +41,9 @@ final class WireClient {
         descriptor = -1
         isEnded = true
     }
+
+    /// Nothing follows; the answer can still be read.
+    func endSending() { shutdown(descriptor, Int32(SHUT_WR)) }
 
     /// Sends everything that the server takes; one that closes in between is no fault.
     func send(_ bytes: [UInt8]) {

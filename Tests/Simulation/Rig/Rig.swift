@@ -117,6 +117,15 @@ package final class Rig {
 
     package func take(_ link: Link) -> [UInt8] { places[link.worker].port.takeOutput(link.key) }
 
+    /// From now on so many per cent of what ranges are asked is lost, refused or late.
+    package func setHostFaults(percent: Int) {
+        for place in places {
+            place.worker.host.fault =
+                percent == 0
+                ? nil : FaultKnob(percent: percent, splitsMax: 0, seed: random.next())
+        }
+    }
+
     /// The client ends the connection, or loses it.
     package func cut(_ link: Link) {
         places[link.worker].port.update(link.key) { $0.isLost = true }

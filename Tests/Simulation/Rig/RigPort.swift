@@ -30,6 +30,8 @@ package final class RigPort: WorkerPort {
     package private(set) var questions: [(token: UInt64, result: AuthenticationResult)] = []
     /// Answers of the query door in the order in which they came.
     package private(set) var doorAnswers: [(ticket: UInt64, answer: [UInt8])] = []
+    /// Bytes that other workers have not taken, as this one is told.
+    package var backlog = 0
     private var random: SeededRandom
     private let lateAnswerPercent: Int
     private let authenticator: (any Authenticator)?
@@ -136,7 +138,7 @@ package final class RigPort: WorkerPort {
         update(connection) { $0.inputLimit = byteCount }
     }
 
-    package func backlog(to place: Place) -> Int { 0 }
+    package func backlog(to place: Place) -> Int { backlog }
 
     package func permissions(for client: ClientIdentity) -> Permissions {
         authoriser?.permissions(for: client) ?? .everything

@@ -28,6 +28,7 @@ extension Worker {
         switch verdict {
         case .finished(let sequence, let isRefused):
             noteConfirmed(type, packetID, isRefused: isRefused, session)
+            if isRefused { countRefused(type, session) }
             if session.pointee.machine.isStored {
                 acknowledgeStored(sequence, .finished, session, index)
             } else if let share = session.pointee.rare?.share {
@@ -51,6 +52,22 @@ extension Worker {
             disconnect(
                 session, index, .protocolError,
                 .disconnect(.protocolViolation(statement: "\(type) for another QoS")))
+        }
+    }
+
+    /// The receiver took the message and wants nothing of it: nobody else gets it instead.
+    private func countRefused(_ type: PacketType, _ session: UnsafeMutablePointer<Session>) {
+        let reason = DropReason.receiverRefused
+        let isAtLeastOnce = type == .puback
+        events.drop(
+            reason, kind: isAtLeastOnce ? .qos1Dropped : .qos2Dropped, session.pointee.tenant
+        ) {
+            record(session) {
+                .push(
+                    isAtLeastOnce
+                        ? .qos1Dropped(topic: "", filter: "", size: 0, reason: reason)
+                        : .qos2Dropped(topic: "", filter: "", size: 0, reason: reason))
+            }
         }
     }
 

@@ -86,7 +86,10 @@ extension Worker {
     ) {
         let code = ReasonCode(rawValue: refusal.reasonCode) ?? .notAuthorized
         if session.pointee.phase == .live {
-            disconnect(session, index, code, .disconnect(.reAuthFailed(reason: refusal.text)))
+            // Most codes of authenticators exist in CONNACK alone.
+            disconnect(
+                session, index, .notAuthorized,
+                .disconnect(.reAuthFailed(reason: refusal.text)))
             return
         }
         let event: ChannelEvent =

@@ -110,6 +110,10 @@ extension Worker {
         if session.pointee.flags.contains(.owned), !isDetaching {
             release(sessionName(session), session.pointee.ownerEpoch)
         }
+        let unsent = session.pointee.machine.queue.count
+        if unsent > 0 {
+            events.metrics.count(.sessionClosed, session.pointee.tenant, by: unsent)
+        }
         giveBackQuotas(session)
         if session.pointee.flags.contains(.seated) { nodeLoad.giveBackSeat() }
         session.pointee.phase = .closing
@@ -277,9 +281,7 @@ extension Worker {
             withSession(sessionRef(ofToken: due.token)) { session, index in
                 session.pointee.timer = .none
                 if due.kind == TimerKind.connect.rawValue {
-                    if session.pointee.phase != .live {
-                        end(session, index, .channel(.connectTimeout))
-                    }
+                    connectTimedOut(session, index)
                 } else {
                     checkKeepAlive(session, index)
                 }
@@ -298,6 +300,28 @@ extension Worker {
         case .connect, .keepAlive, nil: return false
         }
         return true
+    }
+
+    /// Who has not said what it owes is closed without a word; whom we owe an answer gets one.
+    private func connectTimedOut(
+        _ session: UnsafeMutablePointer<Session>, _ index: Int32
+    ) {
+        switch session.pointee.phase {
+        case .live, .closing: break
+        case .awaitsConnect: end(session, index, .channel(.connectTimeout))
+        case .authenticating:
+            guard session.pointee.flags.contains(.busy) else {
+                end(session, index, .channel(.connectTimeout))
+                return
+            }
+            refuseConnect(
+                session, index, .serverUnavailable,
+                .channel(.authError(reason: "the authenticator has not answered in time")))
+        case .claiming, .attaching:
+            refuseConnect(
+                session, index, .serverUnavailable,
+                .disconnect(.inboxTransientError(reason: "no answer in time")))
+        }
     }
 
     private func checkKeepAlive(_ session: UnsafeMutablePointer<Session>, _ index: Int32) {

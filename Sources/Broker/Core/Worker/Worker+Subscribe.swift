@@ -398,7 +398,7 @@ extension Worker {
 
     private func failStored(_ task: SubscribeTask) {
         for position in task.entries.indices where !task.entries[position].code.isFailure {
-            task.entries[position].code = .unspecifiedError
+            task.entries[position].code = .implementationSpecificError
         }
         arrived(task)
     }
@@ -453,7 +453,7 @@ extension Worker {
         if !accepted {
             task.waiting -= 1
             task.entries[position].intent = 0
-            task.entries[position].code = .unspecifiedError
+            task.entries[position].code = .implementationSpecificError
             reportRoute(task, position, session)
         }
     }
@@ -479,7 +479,8 @@ extension Worker {
     func routeDone(_ task: SubscribeTask, _ position: Int, _ result: [UInt8]?) {
         let code = result?.withRawSpan { RouteResultDecoder.codes($0) }?.first
         if task.isSubscribe, code?.isDone != true {
-            task.entries[position].code = code == .groupFull ? .quotaExceeded : .unspecifiedError
+            task.entries[position].code =
+                code == .groupFull ? .quotaExceeded : .implementationSpecificError
             task.entries[position].intent = 0
         }
         withSession(task.session) { session, _ in
@@ -516,9 +517,15 @@ extension Worker {
     private func answer(
         _ task: SubscribeTask, _ session: UnsafeMutablePointer<Session>, _ index: Int32
     ) {
+        let version = session.pointee.machine.version
+        let hasFailed = task.entries.contains { $0.code == .implementationSpecificError }
+        if !task.isSubscribe, hasFailed, version != .v5 {
+            // UNSUBACK of 3.x says nothing, and would promise what was not done.
+            end(session, index, .disconnect(.inboxTransientError(reason: "unsubscribe")))
+            return
+        }
         let packet = SubackPacket(
             packetID: task.packetID, reasonCodes: task.entries.map(\.code))
-        let version = session.pointee.machine.version
         let limit = Int(session.pointee.packetSizeMax)
         let isSent = send(session) {
             packet.encode(

@@ -45,7 +45,8 @@ package final class RangeHost {
     @exclusivity(unchecked)
     private var random: SeededRandom
     @exclusivity(unchecked)
-    private var fault: FaultKnob?
+    /// Nil outside tests.
+    package var fault: FaultKnob?
     @exclusivity(unchecked)
     private var delayed = DelayedFrames()
 

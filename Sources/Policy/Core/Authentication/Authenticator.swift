@@ -81,6 +81,10 @@ public struct AuthenticationRefusal: Equatable, Sendable {
 
     public static func serverBusy(_ text: String) -> Self { Self(reasonCode: 0x89, text: text) }
 
+    public static func unavailable(_ text: String) -> Self { Self(reasonCode: 0x88, text: text) }
+
+    public static func banned(_ text: String) -> Self { Self(reasonCode: 0x8A, text: text) }
+
     public static func badMethod(_ text: String) -> Self { Self(reasonCode: 0x8C, text: text) }
 }
 

@@ -46,6 +46,8 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case memoryPressure
     /// QoS 0, and the loop was late with its turns.
     case loopLate
+    /// The receiver refused it in PUBACK or PUBREC.
+    case receiverRefused
 
     /// The name in metrics, logs and the API.
     public var name: String { String(describing: self) }

@@ -76,6 +76,8 @@ package struct Configuration: Equatable, Sendable {
         package var anonymous = AnonymousAccess.loopback
         /// Empty if there is none.
         package var passwordFile = ""
+        /// Empty if there is none.
+        package var banFile = ""
         package var certificateUser = CertificateUserField.commonName
         package var hashThreads = 2
         package var hashQueue = 1_024

@@ -50,6 +50,9 @@ package enum OptionTable {
         .choice(
             "authentication.certificateUser", \.authentication.certificateUser, .reload,
             "The certificate field that names the user."),
+        .text(
+            "authentication.banFile", \.authentication.banFile, "a path", .reload,
+            "Client ids, users, addresses and networks that may not connect."),
         .integer(
             "authentication.hashThreads", \.authentication.hashThreads, 1...64, .restart,
             "Threads that check passwords; loops never do."),
