@@ -279,6 +279,50 @@ struct RouteTableTests {
         #expect(bench.apply { $0.add(route) }.hold == nil, "everybody has it")
     }
 
+    @Test("after a cut the new half holds answers as the whole did, until every worker is as far")
+    func heldAfterCut() throws {
+        let bench = MachineBench(seed: 1)
+        func route(_ filter: String) -> Route {
+            Route(
+                tenant: [1], filter: Array(filter.utf8),
+                receiver: .stored(clientID: [65], incarnation: 1, options: 0, subscriptionID: 0))
+        }
+        for number in 0..<40 { bench.apply { $0.add(route("filter/\(number)")) } }
+        for worker in 0..<2 { acknowledge(bench, worker, 39) }
+        let wished = try #require(bench.machine.middleKey)
+        let key = try #require(bench.machine.splitKey(near: wished))
+        let half = MachineBench(seed: 1, startKey: key, number: 2)
+        half.machine = try #require(
+            bench.machine.splitOff(at: key, output: bench.output) as? DistMachine)
+        half.machine.rangeChanged(
+            RangeDescriptor(
+                id: RangeID(store: .dist, number: 2), bounds: KeyBounds(start: key, end: nil),
+                boundaryVersion: 2, leader: MachineBench.workers[0], voters: []))
+        bench.settle()
+        #expect(half.machine.nextDue == .zero)
+        half.applyDue()
+        var cache = RouteCache(own: MachineBench.workers[0], seed: 1)
+        for worker in MachineBench.workers {
+            let asked = try #require(half.patches[worker]?.first)
+            #expect(half.patches[worker]?.count == 1)
+            asked.withRawSpan { cache.applyPatch($0, from: MachineBench.workers[1]) }
+        }
+        #expect(cache.metrics.clears == 0 && cache.metrics.patches == 0)
+        #expect(half.machine.nextDue == .distantFuture)
+        let last = try #require(
+            (0..<40).map({ "filter/\($0)" }).last {
+                let exact = DistKeys.exactKey(tenant: [1], topic: Array($0.utf8))
+                return KeyOrder.compare(exact, key) >= 0
+            })
+        #expect(half.apply { $0.add(route(last)) }.hold == 40, "the whole's patch is awaited")
+        #expect(half.apply { $0.remove(route(last)) }.hold == 41)
+        acknowledge(half, 0, 41)
+        acknowledge(half, 1, 40)
+        #expect(half.released == 40)
+        acknowledge(half, 1, 41)
+        #expect(half.released == 41)
+    }
+
     private func acknowledge(_ bench: MachineBench, _ worker: Int, _ number: UInt64) {
         var writer = ByteWriter()
         bench.machine.options.stamp.encode(into: &writer)

@@ -42,10 +42,13 @@ package struct DistMachineOptions: Sendable {
 package final class DistMachine: RangeMachine {
     package private(set) var options: DistMachineOptions
     var table: RouteTable
-    /// Number of the last patch; from 0 with every new machine.
+    /// Number of the last patch; from 0 with every new machine, but for the half of a cut range,
+    /// which goes on counting: answers of the whole may still wait for its patches.
     package private(set) var patchNumber: UInt64 = 0
     /// How far each worker has applied patches, beside `options.workers`.
     private var applied: [UInt64]
+    /// The workers are to say once how far they are, although nothing has changed.
+    private var asksProgress = false
     private var sweepPhase = SweepPhase.exact
     private var sweepPosition = 0
     /// Items of the patch being collected.
@@ -224,7 +227,8 @@ package final class DistMachine: RangeMachine {
 
     /// Sends what was collected to every worker of this node, under the numbers that follow.
     private func sendPatch(_ output: MachineOutput) {
-        guard patchCount > 0 else { return }
+        guard patchCount > 0 || asksProgress else { return }
+        asksProgress = false
         for worker in options.workers {
             output.outbox.send(.routePatch, to: worker) { writer in
                 options.stamp.encode(into: &writer)
@@ -263,10 +267,11 @@ package final class DistMachine: RangeMachine {
     // MARK: Sweeping
 
     package var nextDue: WallTime {
-        table.places.fencedRoutes > 0 ? .zero : .distantFuture
+        table.places.fencedRoutes > 0 || asksProgress ? .zero : .distantFuture
     }
 
     package func applyDue(at position: ApplyPosition, output: MachineOutput) {
+        if asksProgress { sendPatch(output) }
         var left = DistLimits.sweepSlice
         while left > 0, table.places.fencedRoutes > 0 {
             if sweepPosition >= table.slotCount(sweepPhase) { nextSweepPhase() }
@@ -315,6 +320,8 @@ package final class DistMachine: RangeMachine {
         var options = options
         options.startKey = key
         let other = DistMachine(options)
+        other.patchNumber = patchNumber
+        other.asksProgress = patchNumber > 0
         for (node, epoch) in table.places.fences.sorted(by: { $0.key < $1.key }) {
             _ = other.table.places.fence(node, through: epoch)
             other.writeFence(node, epoch, output)
@@ -362,7 +369,8 @@ package struct DistMetrics: Equatable, Sendable {
 ///
 /// ```
 ///  routePatch:         stamp, version u8 (1), number of the first item u64, count u32, items
-///                      (RouteItem; an addition replaces what its receiver had before)
+///                      (RouteItem; an addition replaces what its receiver had before; without
+///                      items it only asks for the acknowledgement of what came before)
 ///  routePatchApplied:  head (MachineMessage), stamp, number of the last patch in force u64
 /// ```
 package enum RoutePatch {

@@ -193,7 +193,11 @@ extension Worker {
             let queued = session.pointee.machine.queue.removeFirst()
             let message = Message(
                 record: queued.record.bytes, tenant: session.pointee.tenant, block: queued.record)
-            drop(.sessionClosed, message, session)
+            if queued.flight == 0 {
+                drop(.sessionClosed, message, session)
+            } else {
+                giveBackWaiting(queued.flight, session)
+            }
             queued.releaseAll()
         }
         reportUnconfirmed(session)

@@ -151,18 +151,6 @@ extension Worker {
         for packetID in share.leased.keys.sorted() {
             share.leased.removeValue(forKey: packetID).map { endFlight($0) }
         }
-        while !session.pointee.machine.queue.isEmpty {
-            let queued = session.pointee.machine.queue.removeFirst()
-            if let flight = share.takeWaiting(queued.flight) {
-                if flight.sequence == 0 {
-                    returnToGroup(flight)
-                } else {
-                    acknowledge(flight.membership, flight.sequence, .released)
-                }
-                flight.record.release()
-            }
-            queued.releaseAll()
-        }
         if let stored = session.pointee.rare?.stored {
             for one in stored.transferred {
                 acknowledge(one.membership, one.sequence, .acknowledged)
@@ -177,6 +165,17 @@ extension Worker {
             }
         }
         share.memberships = []
+    }
+
+    /// A message of the queue of a session that ends: it was not sent.
+    func giveBackWaiting(_ number: UInt32, _ session: UnsafeMutablePointer<Session>) {
+        guard let flight = session.pointee.rare?.share?.takeWaiting(number) else { return }
+        if flight.sequence == 0 {
+            returnToGroup(flight)
+        } else {
+            acknowledge(flight.membership, flight.sequence, .released)
+        }
+        flight.record.release()
     }
 
     private func endFlight(_ flight: SharedFlight) {

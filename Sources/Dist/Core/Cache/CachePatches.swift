@@ -55,7 +55,7 @@ extension RouteCache {
             }
             let first = try reader.readUInt64(body)
             let count = UInt64(try reader.readUInt32(body))
-            note(stamp, home, first: first, last: first + count - 1)
+            note(stamp, home, first: first, count: count)
             for number in first..<first + count {
                 try applyItem(body, &reader, stamp.range, number)
             }
@@ -86,11 +86,14 @@ extension RouteCache {
 
     /// Notes how far a range is. A gap means that something is not known: all is asked anew.
     private mutating func note(
-        _ stamp: DistRangeStamp, _ home: Place, first: UInt64, last: UInt64
+        _ stamp: DistRangeStamp, _ home: Place, first: UInt64, count: UInt64
     ) {
-        let next = PatchProgress(stamp: stamp, home: home, number: last, isTold: false)
+        let next = PatchProgress(
+            stamp: stamp, home: home, number: first + count - 1, isTold: false)
         guard let index = progress.firstIndex(where: { $0.stamp.range == stamp.range }) else {
-            if first != 1 { forgetEverything() }
+            // The half of a cut range goes on counting, and begins without items: what it counted
+            // before came under the whole's name, on this same way.
+            if first != 1, count > 0 { forgetEverything() }
             progress.append(next)
             return
         }
