@@ -97,7 +97,12 @@ struct Host: Sendable, CustomStringConvertible {
                 defaults: Tenant.defaults, tenants: Tenant.settings, acceptsUnknown: true)
             return table
         }
-        if kind == .faulty { options.faults = (percent: 10, splitsMax: 4) }
+        if kind == .faulty {
+            options.faults = (percent: 10, splitsMax: 4)
+            for index in options.listeners.indices {
+                options.listeners[index].connectTimeout = .seconds(60)
+            }
+        }
         return options
     }
 }
