@@ -19,14 +19,15 @@ extension Worker {
         let source = ready.source
         var lane = outboxLanes[source.identity] ?? OutboxLane(origin: source.origin)
         if lane.origin != source.origin { lane = OutboxLane(origin: source.origin) }
-        if source.sequence <= lane.lastSequence {
-            // Asked for again. If it is done here, the word of that was lost.
+        // Asked for again: it is under way, or it is done and the word of that was lost, or nobody
+        // knows what became of it.
+        if source.sequence <= lane.lastSequence, lane.unknown.remove(source.sequence) == nil {
             if !lane.unfinished.contains(source.sequence) {
                 outboxFinished(OutboxTask(publisher: ready.publisher, source: source))
             }
             return
         }
-        lane.lastSequence = source.sequence
+        lane.lastSequence = max(lane.lastSequence, source.sequence)
         lane.unfinished.insert(source.sequence)
         lane.queue.append(ready)
         forgetOutboxLanes()
@@ -96,6 +97,7 @@ extension Worker {
         case .unknown:
             // The inbox asks again after its time-out; receivers that have it drop the repeat.
             outboxLanes[task.source.identity]?.unfinished.remove(task.source.sequence)
+            outboxLanes[task.source.identity]?.unknown.insert(task.source.sequence)
             metrics.outcomesUnknown &+= 1
         }
     }
@@ -125,7 +127,9 @@ extension Worker {
     /// within a connection. The limit makes that a matter of millions of publishers.
     private func forgetOutboxLanes() {
         guard outboxLanes.count >= WorkerLimits.outboxLanesMax else { return }
-        outboxLanes = outboxLanes.filter { !$0.value.unfinished.isEmpty }
+        outboxLanes = outboxLanes.filter {
+            !$0.value.unfinished.isEmpty || !$0.value.unknown.isEmpty
+        }
     }
 }
 
@@ -137,6 +141,8 @@ struct OutboxLane {
     var lastSequence: UInt64 = 0
     /// Taken in and not ended.
     var unfinished: Set<UInt64> = []
+    /// Ended, but not all of its receivers have said that they have it.
+    var unknown: Set<UInt64> = []
     /// In the order of their sequences; at most the inbox's window.
     var queue: [OutboxReadyMessage] = []
     /// One message is on its way to its proposals.
