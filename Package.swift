@@ -100,13 +100,34 @@ if !coreOnly {
     dependencies += [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+        // Its core alone: one HTTP/1.1 server on NIO, without TLS, router, tracing and metrics.
+        .package(
+            url: "https://github.com/hummingbird-project/hummingbird", from: "2.28.1", traits: []),
+        .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
+        .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log", from: "1.14.0"),
     ]
     products.append(.executable(name: "apus", targets: ["apus"]))
     targets += [
+        .target(
+            name: "Admin",
+            dependencies: [
+                "Base", "MQTT", "Policy", "Broker",
+                .product(name: "HummingbirdCore", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Logging", package: "swift-log"),
+            ], path: "Sources/Admin", resources: [.embedInCode("Resources/openapi.json")],
+            swiftSettings: swiftSettings),
+        .testTarget(
+            name: "AdminTests",
+            dependencies: ["Base", "MQTT", "EventLoops", "Policy", "Broker", "Admin", "TestKit"],
+            path: "Tests/AdminTests", swiftSettings: swiftSettings),
         .executableTarget(
             name: "apus",
             dependencies: [
-                "Base", "MQTT", "EventLoops", "KV", "Policy", "Broker",
+                "Base", "MQTT", "EventLoops", "KV", "Policy", "Broker", "Admin",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Yams", package: "Yams"),
             ], path: "Sources/apus", swiftSettings: swiftSettings),

@@ -24,7 +24,7 @@ enum CallRules {
         // What other threads hand to a loop, and take from it at start and end.
         "Sources/Broker/Shell/AccessDoor", "Sources/Broker/Shell/NodeHandle",
         "Sources/Broker/Shell/NodeLimitStore", "Sources/Policy/Shell/SharedAddressTable",
-        "Sources/Broker/Shell/QueryDoor",
+        "Sources/Broker/Shell/QueryDoor", "Sources/Broker/Shell/SysTopicPublisher",
         "Sources/Admin/", "Sources/apus/",
     ]
     /// Where the process may be stopped on purpose.

@@ -55,6 +55,9 @@ package struct NodeOptions: Sendable {
     var beats: LoopBeats?
     var gate: DrainGate?
     var door: QueryDoor?
+    /// $SYS topics; nil for none.
+    package var sysTopics: SysTopicOptions?
+    var sysPublisher: SysTopicPublisher?
 
     package init() {}
 
@@ -92,6 +95,7 @@ package final class Node {
         options.gate = gate
         let door = QueryDoor(node: options.node, workers: options.loops.workers)
         options.door = door
+        options.sysPublisher = options.sysTopics.map { SysTopicPublisher($0) }
         let settled = options
         group = try LoopGroup(
             options: options.loops, listeners: options.listeners.map(\.socket)
@@ -104,7 +108,8 @@ package final class Node {
         self.door = door
         listeners = Array(zip(options.listeners.map(\.name), group.addresses)).map { ($0, $1) }
         handle = NodeHandle(
-            handles: group.handles, beats: beats, limits: options.limits, load: options.load)
+            handles: group.handles, beats: beats, limits: options.limits, load: options.load,
+            sysTopics: options.sysPublisher)
     }
 
     /// Waits until the loops have ended.

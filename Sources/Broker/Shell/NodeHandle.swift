@@ -9,12 +9,17 @@ package struct NodeHandle: Sendable {
     package let limits: NodeLimitStore
     /// Clients, connections and memory as they are now.
     package let load: NodeLoad
+    private let sysTopics: SysTopicPublisher?
 
-    init(handles: [LoopHandle], beats: LoopBeats, limits: NodeLimitStore, load: NodeLoad) {
+    init(
+        handles: [LoopHandle], beats: LoopBeats, limits: NodeLimitStore, load: NodeLoad,
+        sysTopics: SysTopicPublisher?
+    ) {
         self.handles = handles
         self.beats = beats
         self.limits = limits
         self.load = load
+        self.sysTopics = sysTopics
     }
 
     /// Ends connections in good order, then the loops.
@@ -22,6 +27,9 @@ package struct NodeHandle: Sendable {
 
     /// Ends the loops at once.
     package func stop() { for handle in handles { handle.requestStop() } }
+
+    /// How often the $SYS topics are published from now on; zero turns them off.
+    package func setSysTopics(interval: Duration) { sysTopics?.set(interval: interval) }
 
     /// Asks every loop for a turn.
     package func wake() { for handle in handles { _ = handle.post([]) } }

@@ -67,6 +67,7 @@ final class WorkerShell: LoopHandler, WorkerPort {
     // MARK: LoopHandler
 
     func started(_ loop: EventLoop) {
+        if loop.worker == WorkerIndex(0), options.sysPublisher != nil { armSysTimer() }
         worker = options.makeWorker(port: self, index: loop.worker, now: loop.now, loop.wallTime)
         if loop.worker.rawValue == 0 { measureMemory() }
     }
@@ -190,6 +191,7 @@ final class WorkerShell: LoopHandler, WorkerPort {
     }
 
     func fired(_ token: UInt64) {
+        if token == Self.sysTimer { return publishSysTopics() }
         if token == Self.memoryToken { return measureMemory() }
         deadlineTimer = .none
         armedDeadline = .distantFuture
@@ -237,6 +239,23 @@ final class WorkerShell: LoopHandler, WorkerPort {
         let span =
             options.load.pressure == .none ? .seconds(1) : WorkerLimits.overloadInterval
         _ = loop.schedule(at: loop.now + span, token: Self.memoryToken)
+    }
+
+    // MARK: $SYS topics
+
+    /// Token of the timer for the $SYS topics.
+    private static let sysTimer: UInt64 = 2
+
+    private func armSysTimer() {
+        guard let publisher = options.sysPublisher else { return }
+        _ = loop.schedule(at: loop.now + publisher.pause, token: Self.sysTimer)
+    }
+
+    private func publishSysTopics() {
+        if let publisher = options.sysPublisher, let door = options.door, !worker.isDraining {
+            publisher.tick(door, now: loop.now)
+        }
+        armSysTimer()
     }
 
     private func deliverEvents() {

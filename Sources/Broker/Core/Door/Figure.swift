@@ -4,12 +4,13 @@ package enum Figure: UInt8, CaseIterable, Sendable {
     // Clients.
     case connectionsAccepted, connectionsClosed, connectionsOpen, sessionsLive
     case connectsShed, clientsShed
-    case storedSessions, storedSessionsAttached, subscriptions
+    case storedSessions, storedSessionsAttached, subscriptions, storedSubscriptions
     // Packets and messages.
     case packetsIn, packetsOut, badPackets, publishesIn, publishesOut, publishBytesOut
     case unmatched, queued, parked, parkedBytes, strayAcknowledgements
     case deliveriesSent, deliveriesReceived, groupPushes
     // Ranges.
+    case storedMessages, storedMessageBytes
     case rangesLed, rangesWithoutLeader, retainedTopics, retainedBytes, retainedSet
     case publishesOpen, operationsOpen, routeQuestionsOpen
     case staleRoutes, insertsRefused, routesLeftBehind, outcomesUnknown, damagedFrames
@@ -75,6 +76,9 @@ package enum FigureTable {
         FigureRow(
             .subscriptions, "subscriptions", .gauge,
             "Subscriptions of transient sessions that are connected."),
+        FigureRow(
+            .storedSubscriptions, "subscriptions_stored", .gauge,
+            "Subscriptions of stored sessions."),
     ]
 
     private static let messageRows = [
@@ -107,6 +111,11 @@ package enum FigureTable {
     ]
 
     private static let rangeRows = [
+        FigureRow(
+            .storedMessages, "messages_stored", .gauge,
+            "Messages in the queues of stored sessions."),
+        FigureRow(
+            .storedMessageBytes, "message_bytes_stored", .gauge, "Bytes of those messages."),
         FigureRow(.rangesLed, "ranges_led", .gauge, "Ranges whose leader is on this node."),
         FigureRow(
             .rangesWithoutLeader, "ranges_without_leader", .common,

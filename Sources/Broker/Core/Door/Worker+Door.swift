@@ -256,6 +256,9 @@ extension Worker {
             if descriptor.leader == place { figures[.rangesLed] += 1 }
             if let inbox = machine as? InboxMachine {
                 figures[.storedSessions] += inbox.storedSessions
+                figures[.storedSubscriptions] += inbox.subscriptionTotal
+                figures[.storedMessages] += inbox.queueTotals.messages
+                figures[.storedMessageBytes] += inbox.queueTotals.bytes
             } else if let retain = machine as? RetainMachine {
                 figures[.retainedTopics] += UInt64(retain.topicCount)
                 figures[.retainedBytes] += UInt64(retain.byteCount)

@@ -39,6 +39,15 @@ extension Worker {
     /// The inbox records the change and the intent, dist gets the route, the intent is completed:
     /// the same steps as for a SUBSCRIBE, whether the session is connected or not.
     func changeStored(_ name: DoorSessionName, _ kind: DoorStoredChange.Kind, _ ticket: UInt64) {
+        // A stored session joins a group's inbox too, which is its worker's to do.
+        let filter =
+            switch kind {
+            case .add(let subscription): subscription.filter
+            case .remove(let filter): filter
+            }
+        guard SharedName(filter) == nil else {
+            return answerDoor(ticket, .refused(.sharesNotSupported))
+        }
         let settings = tenantStore.settings(for: name.tenant)
         let change = DoorStoredChange(
             ticket: ticket, name: name, kind: kind,

@@ -139,7 +139,7 @@ extension InboxMachine {
         if let queue = session.pointee.queue {
             queue.append(entry)
         } else {
-            let queue = SessionQueue()
+            let queue = SessionQueue(queueTotals)
             queue.append(entry)
             session.pointee.queue = queue
         }

@@ -46,6 +46,7 @@ extension InboxMachine {
                     filter: [UInt8](suffix.slice(suffix.remaining)), options: row.u8(),
                     subscriptionID: row.u32()))
             sessions[index].pointee.subscriptionCount += 1
+            subscriptionTotal += 1
         case .entry: loadEntry(index, suffix.u64(), &row)
         case .inFlight: loadInFlight(index, suffix.u64(), &row)
         case .outbox: loadOutbox(index, suffix.u64(), &row)
@@ -117,7 +118,7 @@ extension InboxMachine {
 
     private func queue(_ index: Int32) -> SessionQueue {
         if let queue = sessions[index].pointee.queue { return queue }
-        let queue = SessionQueue()
+        let queue = SessionQueue(queueTotals)
         sessions[index].pointee.queue = queue
         return queue
     }

@@ -31,6 +31,10 @@ package final class InboxMachine: RangeMachine {
     var tenants: TenantTable
     /// Counts of each tenant by its number.
     var tenantCounts: [TenantCounts] = []
+    /// Subscriptions of all sessions.
+    package internal(set) var subscriptionTotal: UInt64 = 0
+    /// Of all queues.
+    package let queueTotals = QueueTotals()
     var sessions: SessionTable
     var connections = Slab<SessionConnection>()
     var bodies = BodyTable()

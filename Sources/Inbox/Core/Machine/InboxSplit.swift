@@ -98,6 +98,10 @@ extension InboxMachine {
         sessions[index].pointee.extras?.isReadingOutbox = false
         sessions[index].pointee.pusher?.readToken = 0
         moveBodies(index, to: right, cut, &moved, &copies)
+        let count = UInt64(sessions[index].pointee.subscriptionCount)
+        subscriptionTotal -= count
+        right.subscriptionTotal += count
+        sessions[index].pointee.queue?.move(to: right.queueTotals)
         var session = sessions.remove(index)
         tenants.release(session.tenant)
         session.tenant = right.retainTenant(name.tenant)

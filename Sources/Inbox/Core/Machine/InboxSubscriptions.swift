@@ -63,6 +63,7 @@ extension InboxMachine {
             }
             session.pointee.bytes.removeSubscription(filter)
             session.pointee.subscriptionCount -= 1
+            subscriptionTotal -= 1
             beginKey(index, .subscription, filter)
             delete(output)
             let intent = addIntent(index, isAddition: false, old, output)
@@ -97,7 +98,10 @@ extension InboxMachine {
     ) {
         let session = sessions[index]
         session.pointee.bytes.putSubscription(subscription)
-        if isNew { session.pointee.subscriptionCount += 1 }
+        if isNew {
+            session.pointee.subscriptionCount += 1
+            subscriptionTotal += 1
+        }
         beginKey(index, .subscription, subscription.filter)
         beginValue()
         value.append(subscription.options)
@@ -170,6 +174,7 @@ extension InboxMachine {
         }
         guard !all.isEmpty else { return }
         session.pointee.bytes.removeSubscriptions()
+        subscriptionTotal -= UInt64(session.pointee.subscriptionCount)
         session.pointee.subscriptionCount = 0
         let firstNumber = session.pointee.nextNumber
         for subscription in all {

@@ -1,5 +1,11 @@
 import Base
 
+/// What all queues of a machine hold together.
+package final class QueueTotals {
+    package fileprivate(set) var messages: UInt64 = 0
+    package fileprivate(set) var bytes: UInt64 = 0
+}
+
 /// The queue of one session in memory: where each entry stands, never its bytes.
 ///
 /// Entries lie in the order of their sequences. An entry that leaves the middle stays as a gap
@@ -41,6 +47,25 @@ final class SessionQueue {
     /// No entry expires before it (it may be too early); `UInt64.max` if none does.
     var nextExpiry = UInt64.max
 
+    /// The machine's, in which this queue is counted.
+    private var totals: QueueTotals
+
+    init(_ totals: QueueTotals) { self.totals = totals }
+
+    deinit {
+        totals.messages -= UInt64(messages)
+        totals.bytes -= bytes
+    }
+
+    /// The session goes to another machine.
+    func move(to other: QueueTotals) {
+        totals.messages -= UInt64(messages)
+        totals.bytes -= bytes
+        other.messages += UInt64(messages)
+        other.bytes += bytes
+        totals = other
+    }
+
     var isEmpty: Bool { head == entries.count }
     var oldestSequence: UInt64? { isEmpty ? nil : entries[head].sequence }
 
@@ -62,6 +87,8 @@ final class SessionQueue {
         } else {
             messages = UInt32(Int(messages) + sign)
             bytes = UInt64(Int(bytes) + sign * Int(entry.byteCount))
+            totals.messages = UInt64(Int(totals.messages) + sign)
+            totals.bytes = UInt64(Int(totals.bytes) + sign * Int(entry.byteCount))
         }
         if sign > 0, entry.expiresAt != 0, !entry.isReleased {
             nextExpiry = min(nextExpiry, entry.expiresAt)
