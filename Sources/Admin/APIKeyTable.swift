@@ -49,6 +49,12 @@ package struct APIKeyTable: Equatable, Sendable {
         }
     }
 
+    /// The keys of a file; none without a path.
+    package static func read(_ path: String) throws(PolicyFileError) -> APIKeyTable {
+        path.isEmpty
+            ? APIKeyTable() : try APIKeyTable(PolicyFiles.bytes(path), path: path)
+    }
+
     /// Whose key it is; nil for a stranger's. The time it takes does not tell how near a guess is.
     package func name(of key: String) -> String? {
         let digest = Digest.sha256(Array(key.utf8))

@@ -8,7 +8,6 @@ import NIOCore
 struct AdminResponder: Sendable {
     let door: QueryDoor
     let state: AdminState
-    let bodyBytesMax: Int
     let requestTime: Duration
     /// Without keys only this machine is served, and only under its own names.
     let isLocal: Bool
@@ -22,7 +21,9 @@ struct AdminResponder: Sendable {
             deadline: deadline + .nanoseconds(AdminLimits.lingerTime.nanoseconds)
         ) { channel.close(promise: nil) }
         defer { guillotine.cancel() }
-        if request.headers[.expect]?.lowercased() == "100-continue" {
+        if request.headers[.expect]?.lowercased() == "100-continue",
+            announcedCount(request) <= state.bodyBytesMax
+        {
             try await writer.writeInformationalHead(HTTPResponse(status: .continue))
         }
         let client = DoorClient(
@@ -130,15 +131,16 @@ struct AdminResponder: Sendable {
 
     // MARK: Body
 
+    private func announcedCount(_ request: Request) -> Int {
+        request.headers[.contentLength].flatMap { Int($0) } ?? 0
+    }
+
     private func body(of request: Request) async throws(Problem) -> [UInt8] {
+        let bodyBytesMax = state.bodyBytesMax
         let tooLarge = Problem(
             .contentTooLarge, "bodyTooLarge", "a body has at most \(bodyBytesMax) bytes"
         ).endingConnection
-        if let text = request.headers[.contentLength], let count = Int(text),
-            count > bodyBytesMax
-        {
-            throw tooLarge
-        }
+        guard announcedCount(request) <= bodyBytesMax else { throw tooLarge }
         do {
             let buffer = try await request.body.collect(upTo: bodyBytesMax)
             return Array(buffer.readableBytesView)

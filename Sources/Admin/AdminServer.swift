@@ -10,15 +10,11 @@ import Policy
 /// Where and how the HTTP port is served.
 package struct AdminOptions: Sendable {
     package var address: ListenAddress
-    package var bodyBytesMax: Int
     package var requestTime = AdminLimits.requestTime
     package var idleTime = AdminLimits.idleTime
     package var connectionsMax = AdminLimits.connectionsMax
 
-    package init(address: ListenAddress, bodyBytesMax: Int) {
-        self.address = address
-        self.bodyBytesMax = bodyBytesMax
-    }
+    package init(address: ListenAddress) { self.address = address }
 }
 
 /// Why the port cannot be served.
@@ -58,8 +54,7 @@ package final class AdminServer {
         let isLocal = options.address.isLocal
         if !isLocal, state.keyTable.isEmpty { throw .needsKeys("\(options.address)") }
         let responder = AdminResponder(
-            door: door, state: state, bodyBytesMax: options.bodyBytesMax,
-            requestTime: options.requestTime, isLocal: isLocal)
+            door: door, state: state, requestTime: options.requestTime, isLocal: isLocal)
         group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let started = group.next().makePromise(of: String?.self)
         let service = Self.service(options, responder, group, started)

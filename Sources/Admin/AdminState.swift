@@ -13,16 +13,26 @@ package final class AdminState: Sendable {
     package let version: String
     package let startedAtMilliseconds: UInt64
     private let keys: Guarded<APIKeyTable>
+    private let bodyLimit: Guarded<Int>
     private let counts = Guarded(Counts())
 
-    package init(version: String, startedAtMilliseconds: UInt64, keys: APIKeyTable) {
+    package init(
+        version: String, startedAtMilliseconds: UInt64, keys: APIKeyTable, bodyBytesMax: Int
+    ) {
         self.version = version
         self.startedAtMilliseconds = startedAtMilliseconds
         self.keys = Guarded(keys)
+        bodyLimit = Guarded(bodyBytesMax)
     }
 
-    /// Puts a reloaded file's keys in force.
-    package func replaceKeys(_ table: APIKeyTable) { keys.withLock { $0 = table } }
+    /// Puts what was reloaded in force.
+    package func reload(keys table: APIKeyTable, bodyBytesMax: Int) {
+        keys.withLock { $0 = table }
+        bodyLimit.withLock { $0 = bodyBytesMax }
+    }
+
+    /// Bytes of a request's body.
+    var bodyBytesMax: Int { bodyLimit.withLock { $0 } }
 
     var keyTable: APIKeyTable { keys.withLock { $0 } }
 

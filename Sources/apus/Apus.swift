@@ -6,7 +6,7 @@ struct Apus: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "apus", abstract: "A clustered, multi-tenant MQTT broker.",
         version: Release.version,
-        subcommands: [ServeCommand.self, CheckCommand.self, PasswdCommand.self])
+        subcommands: [ServeCommand.self, CheckCommand.self, PasswdCommand.self, APIKeyCommand.self])
 }
 
 /// Which Apus this is.

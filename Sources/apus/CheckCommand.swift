@@ -1,3 +1,4 @@
+import Admin
 import ArgumentParser
 import Base
 import Policy
@@ -37,6 +38,11 @@ struct CheckCommand: ParsableCommand {
             } catch {
                 errors.append(error.description)
             }
+        }
+        do throws(PolicyFileError) {
+            _ = try APIKeyTable.read(configuration.admin.apiKeyFile)
+        } catch {
+            errors.append(error.description)
         }
         for listener in configuration.listeners {
             let paths =

@@ -21,13 +21,13 @@ struct NodeReport {
     /// Name and bound address, in the order of the configuration.
     var listeners: [(name: String, address: String)]
 
-    init(_ node: Node, _ options: NodeOptions) {
+    init(_ node: Node, _ options: NodeOptions, _ admin: AdminPorts) {
         pid = ProcessInfo.processInfo.processIdentifier
         version = Release.version
         poller = node.pollerKind == .uring ? "io_uring" : node.pollerKind.rawValue
         loops = options.loops.workers
         self.node = options.node.rawValue
-        listeners = node.listeners.map { ($0.name, $0.address.text) }
+        listeners = node.listeners.map { ($0.name, $0.address.text) } + admin.listeners
     }
 
     var json: String {

@@ -1,3 +1,4 @@
+import Admin
 import ArgumentParser
 import Base
 import Broker
@@ -43,10 +44,14 @@ enum Serve {
         let certificates = try attempt(log, ServeExit.configuration) { () throws(TLSError) in
             try CertificateStore(configuration.listeners)
         }
+        let keys = try attempt(log, ServeExit.configuration) { () throws(PolicyFileError) in
+            try APIKeyTable.read(configuration.admin.apiKeyFile)
+        }
         var options = NodeOptions(
             configuration, access: access, certificates: certificates,
             random: SecureRandom.uint64())
         options.sinks = [eventLog(configuration.log, log)]
+        options.sysTopics = sysTopics(configuration)
         guard !options.listeners.isEmpty else {
             log.write(.error, "no listener for clients is configured: there is nothing to serve")
             throw ServeExit.configuration
@@ -54,12 +59,15 @@ enum Serve {
         let node = try attempt(log, ServeExit.machine) { () throws(LoopError) in
             try Node(options)
         }
-        let report = NodeReport(node, options)
+        let admin = try startAdmin(configuration, node, keys, log)
+        defer { admin.stop() }
+        let report = NodeReport(node, options, admin)
         StartLines.write(
             log, configuration, report, certificates.warnings, node.pollerReason, descriptorLimit)
         let systemd = SystemdLink(ProcessInfo.processInfo.environment, pid: report.pid)
         ServeControl(
-            configuration, node.handle, access, certificates, log, systemd, options.sinks, reload
+            configuration, node.handle, access, admin, certificates, log, systemd, options.sinks,
+            reload
         ).start()
         do {
             try attempt(log, ServeExit.machine) { () throws(FileError) in
@@ -73,6 +81,28 @@ enum Serve {
         systemd.ready()
         node.join()
         log.write(.notice, "stopped")
+    }
+
+    /// A node whose port for HTTP cannot be opened does not serve.
+    private static func startAdmin(
+        _ configuration: Configuration, _ node: Node, _ keys: APIKeyTable, _ log: ProcessLog
+    ) throws -> AdminPorts {
+        do {
+            return try attempt(log, ServeExit.machine) { () throws(AdminError) in
+                try AdminPorts(configuration, door: node.door, keys: keys)
+            }
+        } catch {
+            node.handle.stop()
+            node.join()
+            throw error
+        }
+    }
+
+    private static func sysTopics(_ configuration: Configuration) -> SysTopicOptions {
+        SysTopicOptions(
+            interval: configuration.sysTopicsInterval,
+            tenant: TenantName(configuration.sysTopicsTenant) ?? .standard,
+            version: Release.version)
     }
 
     private static func attempt<R, Failure: Error>(

@@ -14,6 +14,7 @@ final class ServeControl: @unchecked Sendable {
 
     private let node: NodeHandle
     private let access: AccessControl
+    private let admin: AdminPorts
     private let certificates: CertificateStore
     private let log: ProcessLog
     private let systemd: SystemdLink
@@ -28,13 +29,15 @@ final class ServeControl: @unchecked Sendable {
 
     init(
         _ configuration: Configuration, _ node: NodeHandle, _ access: AccessControl,
-        _ certificates: CertificateStore, _ log: ProcessLog, _ systemd: SystemdLink,
+        _ admin: AdminPorts, _ certificates: CertificateStore, _ log: ProcessLog,
+        _ systemd: SystemdLink,
         _ sinks: [any EventSink],
         _ readAgain: @escaping @Sendable () -> ConfigurationDecoder.Outcome
     ) {
         self.configuration = configuration
         self.node = node
         self.access = access
+        self.admin = admin
         self.certificates = certificates
         self.log = log
         self.systemd = systemd
@@ -119,7 +122,14 @@ final class ServeControl: @unchecked Sendable {
         } catch {
             report(.reloadFailed(subject: "users, rules and tenants", reason: "\(error)"))
         }
+        do throws(PolicyFileError) {
+            try admin.reload(fresh)
+            report(.reloaded(subject: "API keys"))
+        } catch {
+            report(.reloadFailed(subject: "API keys", reason: "\(error)"))
+        }
         log.set(fresh.log.level)
+        node.setSysTopics(interval: fresh.sysTopicsInterval)
         sayWhatWaits(fresh)
         configuration.shutdown = fresh.shutdown
         node.limits.replace(with: NodeLimits(fresh, memory: ProcessMemory.available))

@@ -22,7 +22,8 @@ enum StartLines {
             let listener = configuration.listeners.first { $0.name == name }
             log.write(.notice, line(name, address, listener))
         }
-        for listener in configuration.listeners where !listener.kind.isForClients {
+        for listener in configuration.listeners
+        where !listener.kind.isForClients && listener.kind != .http {
             log.write(
                 .info,
                 "listener \(listener.name): \(listener.kind) is not served by this version")
@@ -43,7 +44,8 @@ enum StartLines {
         case .tls: text += "MQTT over TLS on \(address)"
         case .ws: text += "MQTT over WebSocket on \(address)\(listener?.path ?? "")"
         case .wss: text += "MQTT over WebSocket and TLS on \(address)\(listener?.path ?? "")"
-        case .tcp, .http, .gossip, .links, nil: text += "MQTT on \(address)"
+        case .http: text += "API, health and metrics on http://\(address)"
+        case .tcp, .gossip, .links, nil: text += "MQTT on \(address)"
         }
         if listener?.proxyProtocol == true { text += ", behind a PROXY header" }
         if let tenant = listener?.tenant, !tenant.isEmpty { text += ", tenant \(tenant)" }

@@ -59,6 +59,7 @@ package struct Configuration: Equatable, Sendable {
     package var shutdown = Shutdown()
     package var admin = Admin()
     package var sysTopicsInterval = Duration.seconds(10)
+    package var sysTopicsTenant = TenantName.standard.text
 
     package init() {}
 

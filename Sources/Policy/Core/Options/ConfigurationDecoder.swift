@@ -243,6 +243,7 @@ extension ConfigurationDecoder {
                 "authentication.order: add 'password', or the password file is never asked")
         }
         checkTenants(configuration.tenancy)
+        checkKeys(configuration)
     }
 
     private func origin(_ path: String) -> OptionMark { outcome.origins[path] ?? .builtIn }
@@ -265,6 +266,19 @@ extension ConfigurationDecoder {
         }
         if listener.proxyProtocol, listener.trustedNetworks.isEmpty {
             fail(mark, "\(path).trustedNetworks: say whom the PROXY protocol is believed")
+        }
+    }
+
+    /// Whoever reaches the API may do anything: beyond this machine it asks for a key.
+    private mutating func checkKeys(_ configuration: Configuration) {
+        guard configuration.admin.apiKeyFile.isEmpty else { return }
+        for listener in configuration.listeners
+        where listener.kind == .http && !listener.address.isLocal {
+            let path = "listeners.\(listener.name)"
+            fail(
+                origin(path),
+                "\(path).address: beyond loopback admin.apiKeyFile is needed; "
+                    + "make a key with 'apus apikey FILE NAME'")
         }
     }
 

@@ -117,6 +117,10 @@ package enum OptionTable {
         .duration(
             "sysTopicsInterval", \.sysTopicsInterval, .zero...(.seconds(86_400)), .reload,
             "How often the $SYS topics are published; 0 is never."),
+        .text(
+            "sysTopicsTenant", \.sysTopicsTenant, "a tenant's name", .restart,
+            "The tenant whose clients may read the $SYS topics."
+        ) { TenantName($0) != nil },
     ]
 
     /// Options of one listener, under `listeners.NAME`.
