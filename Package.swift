@@ -4,8 +4,15 @@ import PackageDescription
 // APUS_CORE=1 leaves out everything that needs heavy libraries (Admin, apus): codec, loops,
 // machines and broker then build and test in about a minute.
 // APUS_STRICT=1 turns warnings into errors (continuous integration).
+// APUS_TESTS="KVTests …" leaves out all but these tests and what they need; slices of fuzzing,
+// which need everything, are left out too (Tests/Mutants).
 let coreOnly = Context.environment["APUS_CORE"] == "1"
 let strict = Context.environment["APUS_STRICT"] == "1"
+let chosenTests = Context.environment["APUS_TESTS"].map {
+    $0.split(separator: " ").map(String.init)
+}
+let fuzzing = chosenTests == nil ? ["fuzz"] : []
+func fuzzSlice(_ file: String) -> [String] { chosenTests == nil ? [] : [file] }
 
 let swiftSettings: [SwiftSetting] =
     [.swiftLanguageMode(.v6)] + (strict ? [.treatAllWarnings(as: .error)] : [])
@@ -66,8 +73,12 @@ var targets: [Target] = [
         name: "TestKit", dependencies: ["Base"], path: "Tests/TestKit",
         swiftSettings: swiftSettings),
     tests("BaseTests", ["Base", "TestKit"]),
-    tests("MQTTTests", ["Base", "MQTT", "TestKit", "fuzz"]),
-    tests("WebSocketTests", ["Base", "WebSocket", "TestKit", "fuzz"]),
+    tests(
+        "MQTTTests", ["Base", "MQTT", "TestKit"] + fuzzing,
+        exclude: fuzzSlice("FuzzSliceTests.swift")),
+    tests(
+        "WebSocketTests", ["Base", "WebSocket", "TestKit"] + fuzzing,
+        exclude: fuzzSlice("FuzzSliceTests.swift")),
     tests("EventLoopsTests", ["Base", "EventLoops", "CLinux", "TestKit"]),
     tests("KVTests", ["Base", "KV", "TestKit"], resources: [.copy("Transcripts")]),
     tests("DistTests", ["Base", "MQTT", "KV", "Dist", "TestKit"]),
@@ -81,8 +92,8 @@ var targets: [Target] = [
         "BrokerTests",
         [
             "Base", "MQTT", "WebSocket", "EventLoops", "KV", "Dist", "Inbox", "Policy", "Broker",
-            "Simulation", "TestKit", "fuzz",
-        ]),
+            "Simulation", "TestKit",
+        ] + fuzzing, exclude: fuzzSlice("SessionFuzzSliceTests.swift")),
     tests("TestKitTests", ["TestKit"]),
     tests(
         "Conformance",
@@ -135,6 +146,18 @@ if !coreOnly {
             name: "apusTests", dependencies: ["Policy", "Base", "TestKit", "apus"],
             path: "Tests/apusTests", swiftSettings: swiftSettings),
     ]
+}
+
+if let chosenTests {
+    var kept: Set<String> = []
+    func keep(_ name: String) {
+        guard kept.insert(name).inserted else { return }
+        for dependency in targets.first(where: { $0.name == name })?.dependencies ?? [] {
+            if case .byNameItem(let name, _) = dependency { keep(name) }
+        }
+    }
+    for name in chosenTests { keep(name) }
+    targets.removeAll { !kept.contains($0.name) }
 }
 
 let package = Package(
