@@ -28,8 +28,8 @@ struct RecordTests {
     func goldenBytes() {
         let expected = bytes(
             """
-            01 28 0E 00 0000003C 0102030405060708 935060B8D4CD87FA
-            0002 0001 0003 0000 00000002 00000005
+            01 30 0E 00 0000003C 0102030405060708 935060B8D4CD87FA
+            0002 0001 0003 0000 00000002 00000005 0000000000000000
             't1' 'c' ('a/b') 01 01 'hello'
             """)
         #expect(Self.record(Self.fields) == expected)

@@ -3,10 +3,10 @@ import Base
 /// The bytes of a message from the door to its last delivery: encoded once, then carried unchanged
 /// through mailbox, link, log and store.
 ///
-/// Version 1, big-endian, 40 bytes of header:
+/// Version 1, big-endian, 40 bytes of header, 48 where retain is set:
 /// ```
 ///   0 version            u8 = 1
-///   1 headerSize         u8 >= 40; readers skip what they do not know behind byte 40
+///   1 headerSize         u8 >= 40; readers skip what they do not know behind byte 48
 ///   2 flags              u8: 0-1 QoS, 2 retain, 3 has expiry; others 0, ignored when read
 ///   3 reserved           u8 = 0
 ///   4 expirySeconds      u32, from publishedAt; 0xFFFFFFFF without expiry
@@ -18,6 +18,7 @@ import Base
 ///  30 reserved           u16 = 0
 ///  32 propertiesLength   u32
 ///  36 payloadLength      u32
+///  40 retainVersion      u64, of the topic, once it is committed; 0 before, and as retained
 ///  headerSize: tenant | client id | topic length u16, topic | properties | payload
 /// ```
 /// The topic stands as in a PUBLISH, length first; the properties are the ones that are passed on,
@@ -28,9 +29,30 @@ package enum MessageRecord {
     package static var version: UInt8 { 1 }
     @usableFromInline
     package static var headerSize: Int { 40 }
+    /// Of a message that is to be retained.
+    @usableFromInline
+    package static var retainedHeaderSize: Int { 48 }
     /// The value of `expirySeconds` that means never.
     @inlinable
     package static var noExpiry: UInt32 { 0xFFFF_FFFF }
+
+    /// The version that the topic got with this message; 0 if it is not known, or never was.
+    package static func retainVersion(of record: UnsafeRawBufferPointer) -> UInt64 {
+        guard record.count >= retainedHeaderSize, record[1] >= UInt8(retainedHeaderSize),
+            record[2] & 4 != 0
+        else { return 0 }
+        return UInt64(bigEndian: record.loadUnaligned(fromByteOffset: 40, as: UInt64.self))
+    }
+
+    /// Notes the version in a record that nobody else reads yet and that has retain set.
+    package static func setRetainVersion(
+        _ version: UInt64, in record: UnsafeMutableRawBufferPointer
+    ) {
+        guard record.count >= retainedHeaderSize, record[1] >= UInt8(retainedHeaderSize) else {
+            return
+        }
+        record.storeBytes(of: version.bigEndian, toByteOffset: 40, as: UInt64.self)
+    }
 
     /// Who published: tells sessions apart for no-local and for ordered shared subscriptions.
     @usableFromInline
@@ -108,7 +130,9 @@ package struct MessageRecordEncoding: Sendable {
     @inlinable
     package var size: Int { payloadOffset &+ payloadSize }
     @inlinable
-    package var topicOffset: Int { 40 &+ tenantSize &+ clientIDSize }
+    package var headerSize: Int { fields.retain ? 48 : 40 }
+    @inlinable
+    package var topicOffset: Int { headerSize &+ tenantSize &+ clientIDSize }
     @inlinable
     package var propertiesOffset: Int { topicOffset &+ 2 &+ topicSize }
     @inlinable
@@ -126,7 +150,8 @@ package struct MessageRecordEncoding: Sendable {
         let flags: UInt8 =
             fields.qos.rawValue | (fields.retain ? 4 : 0) | (fields.expirySeconds == nil ? 0 : 8)
         place.storeBytes(of: 1, as: UInt8.self)
-        place.storeBytes(of: 40, toByteOffset: 1, as: UInt8.self)
+        place.storeBytes(
+            of: UInt8(truncatingIfNeeded: headerSize), toByteOffset: 1, as: UInt8.self)
         place.storeBytes(of: flags, toByteOffset: 2, as: UInt8.self)
         place.storeBytes(of: 0, toByteOffset: 3, as: UInt8.self)
         store(fields.expirySeconds ?? MessageRecord.noExpiry, to: place, at: 4)
@@ -138,8 +163,9 @@ package struct MessageRecordEncoding: Sendable {
         store(0 as UInt16, to: place, at: 30)
         store(UInt32(truncatingIfNeeded: propertiesSize), to: place, at: 32)
         store(UInt32(truncatingIfNeeded: payloadSize), to: place, at: 36)
-        copy(tenant, to: place + 40)
-        copy(clientID, to: place + 40 + tenantSize)
+        if fields.retain { store(0 as UInt64, to: place, at: 40) }
+        copy(tenant, to: place + headerSize)
+        copy(clientID, to: place + headerSize + tenantSize)
         store(UInt16(truncatingIfNeeded: topicSize), to: place, at: topicOffset)
         copy(topic, to: place + topicOffset + 2)
     }

@@ -141,6 +141,8 @@ final class RareState {
     var publishBucket = TokenBucket()
     /// Retained messages that wait until the client has taken what it has.
     var replays: [ReplayTask] = []
+    /// Live and replayed copies of retained messages, while both may come.
+    var retainWindow: RetainWindow?
     /// Every replay under way, those waiting included.
     var activeReplays: [ReplayTask] = []
     /// What the packet at the head of the input waits for, or its verdicts.

@@ -249,6 +249,8 @@ extension Worker {
         case groupRetry = 6
         /// Members of groups say again what they may hold.
         case groupCredit = 7
+        /// Replayed retained messages and live ones can be told apart by then.
+        case retainWindow = 8
     }
 
     func armConnectTimer(
@@ -297,6 +299,8 @@ extension Worker {
         case .overload: lookAtMemory()
         case .groupRetry: retryGroups()
         case .groupCredit: regrantGroups(isTimer: true)
+        case .retainWindow:
+            withSession(sessionRef(ofToken: due.token)) { closeWindow($0, $1) }
         case .connect, .keepAlive, nil: return false
         }
         return true

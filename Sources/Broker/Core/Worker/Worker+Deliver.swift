@@ -23,6 +23,7 @@ extension Worker {
             drop(.sessionClosed, message, session)
             return
         }
+        guard noteLive(message, session) else { return }
         guard permitsDelivery(message, options.qos, session, index) else { return }
         if options.qos == .atMostOnce {
             deliverQoS0(&message, options, session)

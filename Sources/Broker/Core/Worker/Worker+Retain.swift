@@ -89,10 +89,12 @@ extension Worker {
             advanceRetained(task)
         case .unavailable: retainRefused(task, .storeError)
         case .done:
-            let code = RetainResultDecoder.results(result)?.first?.code ?? .malformed
+            let first = RetainResultDecoder.results(result)?.first
+            let code = first?.code ?? .malformed
             if code.isDone {
                 metrics.retainedSet &+= 1
                 reportRetained(task, code)
+                MessageRecord.setRetainVersion(first?.version ?? 0, in: task.record.mutableBytes)
                 routeRecord(task.record, task.tenant, task.origin)
                 advanceRetained(task)
             } else {

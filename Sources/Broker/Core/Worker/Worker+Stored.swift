@@ -179,7 +179,8 @@ extension Worker {
                         sequence, qos == .atLeastOnce ? .awaitsPuback : .awaitsPubrec)
                 }
                 let isSent =
-                    permitsDelivery(message, qos, session, index)
+                    noteLive(message, session)
+                    && permitsDelivery(message, qos, session, index)
                     && !isTooSlow(message, qos, session)
                     && write(&message, options, to: session)
                 stored.sentThrough = max(stored.sentThrough, sequence)

@@ -44,6 +44,7 @@ extension Worker {
         guard askFilters(task, session, index) else { return }
         reportDisallowed(task, session)
         setBusy(session)
+        openWindow(for: task, session, index)
         for entry in task.entries { cancelReplays(of: entry.filter, session) }
         if session.pointee.machine.isStored {
             subscribeStored(task, session, index)
