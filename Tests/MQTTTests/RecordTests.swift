@@ -64,9 +64,9 @@ struct RecordTests {
     @Test("a longer header of a later release is skipped, its unknown flags ignored")
     func laterFields() throws {
         var record = Self.record(Self.fields)
-        record[1] = 44
+        record[1] = 52
         record[2] |= 0xF0
-        record.insert(contentsOf: [1, 2, 3, 4], at: 40)
+        record.insert(contentsOf: [1, 2, 3, 4], at: 48)
         let view = try #require(record.withRawSpan { try? MessageRecordView.decode($0) })
         #expect(view.fields == Self.fields)
         #expect(record[view.payload.range].elementsEqual("hello".utf8))
@@ -89,7 +89,24 @@ struct RecordTests {
         #expect(fault(changed(1, 39)) == .headerSizeInvalid)
         #expect(fault(changed(2, 3)) == .qosInvalid)
         #expect(fault(changed(36, 0xFF)) == .sizeMismatch)
-        #expect(fault(changed(44, 9)) == .topicLengthMismatch)
+        #expect(fault(changed(52, 9)) == .topicLengthMismatch)
+    }
+
+    @Test("the version of a retained topic is noted in records that are to be retained, only there")
+    func retainVersion() {
+        for isRetained in [true, false] {
+            var fields = Self.fields
+            fields.retain = isRetained
+            var record = Self.record(fields)
+            #expect(record.count == (isRetained ? 48 : 40) + 2 + 1 + 2 + 3 + 2 + 5)
+            #expect(record.withUnsafeBytes { MessageRecord.retainVersion(of: $0) } == 0)
+            let before = record
+            record.withUnsafeMutableBytes { MessageRecord.setRetainVersion(7, in: $0) }
+            #expect(
+                record.withUnsafeBytes { MessageRecord.retainVersion(of: $0) }
+                    == (isRetained ? 7 : 0))
+            #expect((record == before) == !isRetained)
+        }
     }
 
     @Test("random damage is read without harm", arguments: Seed.series(20))
