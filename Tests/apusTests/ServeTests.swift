@@ -53,7 +53,9 @@ struct ServeTests {
         #expect(node.output.contains("stopped"))
     }
 
-    @Test("a broken file at a reload leaves the node as it was and says so")
+    @Test(
+        "[event reloaded, reloadFailed] a broken file at a reload leaves the node as it was"
+    )
     func brokenReload() throws {
         let rules = try directory.write("default allow\n", to: "acl")
         let node = try serve(Self.anyPort + ["--set", "authorisation.file=\(rules)"])
@@ -64,6 +66,30 @@ struct ServeTests {
         try directory.write("default deny\n", to: "acl")
         node.send(signal: SIGHUP)
         #expect(node.waitForOutput("'users, rules and tenants'", within: .seconds(10)))
+        #expect(node.terminate() == 0)
+    }
+
+    @Test(
+        "[event certificateExpiring] a certificate that runs out in some days is told at the start")
+    func expiringCertificate() throws {
+        let key = directory.file("key.pem")
+        let chain = directory.file("chain.pem")
+        let openssl = try ChildProcess(
+            path: "/usr/bin/openssl",
+            arguments: [
+                "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+                "-keyout", key, "-out", chain, "-days", "5", "-subj", "/CN=localhost",
+            ])
+        #expect(openssl.waitForExit(within: .seconds(30)) == 0)
+        let configuration = try directory.write(
+            """
+            listeners:
+              tls: {address: 127.0.0.1:0, kind: tls, certificates: [\(chain)], keys: [\(key)]}
+            """, to: "apus.yml")
+        let node = try serve(["--config", configuration])
+        _ = try ready(node)
+        #expect(node.waitForOutput("CERTIFICATE_EXPIRING", within: .seconds(10)))
+        #expect(node.output.contains("path='\(chain)' days=4"))
         #expect(node.terminate() == 0)
     }
 

@@ -50,6 +50,8 @@ final class WorkerShell: LoopHandler, WorkerPort {
     private var deadlineTimer = TimerID.none
     private var armedDeadline = Instant.distantFuture
     private var hasDrained = false
+    /// Listeners that found no descriptor, until a connection is accepted again.
+    private var exhausted: Set<Int> = []
     private var control = ByteWriter(capacity: 256)
     private var door = ConnectionDoor()
     /// The timer for the measurement of memory, on loop 0.
@@ -76,6 +78,9 @@ final class WorkerShell: LoopHandler, WorkerPort {
         _ connection: ConnectionID, listener: Int, peer: PeerAddress, local: PeerAddress
     ) {
         beginTurn()
+        if !exhausted.isEmpty, exhausted.remove(listener) != nil {
+            worker.report(.acceptResumed(listener: listeners[listener].name))
+        }
         let traits = listeners[listener]
         var name = Self.name(of: peer, traits)
         if traits.isSealed {
@@ -125,6 +130,7 @@ final class WorkerShell: LoopHandler, WorkerPort {
         // Comes and goes many times a second: that is what the limit is for.
         case .asked: break
         case .exhausted(let errno):
+            guard exhausted.insert(listener).inserted else { return }
             worker.report(
                 .acceptPaused(
                     listener: listeners[listener].name, reason: "errno \(errno)"))

@@ -32,7 +32,7 @@ struct AskedTests {
     @Test("a packet that waits holds back what follows, and nothing is lost or twice")
     func order() throws {
         let authoriser = Script(Self.byName)
-        let access = try AccessRig(authoriser, seed: 21, settings: ["MsgPubPerSec": "100"])
+        let access = try RigStage(authoriser, seed: 21, settings: ["MsgPubPerSec": "100"])
         let reader = access.client("reader", to: 1)
         let publisher = access.client("publisher")
         let all = [reader, publisher]
@@ -64,7 +64,7 @@ struct AskedTests {
         ])
     func publishes(topic: String, code: ReasonCode) throws {
         let authoriser = Script(Self.byName)
-        let access = try AccessRig(authoriser, seed: 22)
+        let access = try RigStage(authoriser, seed: 22)
         let reader = access.client("reader", to: 1)
         #expect(access.subscribe(reader, "#") == [.grantedQoS2])
         let patient = access.client("patient")
@@ -100,7 +100,7 @@ struct AskedTests {
     @Test("[refusal S03, S04] filters are asked one by one and answered in any order")
     func subscribes() throws {
         let authoriser = Script(Self.byName)
-        let access = try AccessRig(authoriser, seed: 23)
+        let access = try RigStage(authoriser, seed: 23)
         let filters = [
             "slow/a", "slowly-denied/#", "failing/+", "a", "$share/g/denied/a", "silent/a",
         ]
@@ -126,7 +126,7 @@ struct AskedTests {
     @Test("[refusal U01, U02] an UNSUBSCRIBE that the authoriser denies or fails on")
     func unsubscribes() throws {
         let authoriser = Script { _ in .now(Script.free) }
-        let access = try AccessRig(authoriser, seed: 24)
+        let access = try RigStage(authoriser, seed: 24)
         let client = access.client("client")
         let older = access.client("older", version: .v311)
         let all = [client, older]
@@ -162,7 +162,7 @@ struct AskedTests {
             ] as [(Script.Answer, ReasonCode, ReasonCode)]
         {
             let authoriser = Script { _ in answer }
-            let access = try AccessRig(authoriser, seed: 25)
+            let access = try RigStage(authoriser, seed: 25)
             let clients = [
                 RigClient(access.rig, "newer"), RigClient(access.rig, "older", version: .v311),
             ]
@@ -178,7 +178,7 @@ struct AskedTests {
     @Test("[setting ByPassPermCheckError] errors count as consent where the tenant wants it")
     func consent() throws {
         let authoriser = Script(Self.byName)
-        let access = try AccessRig(
+        let access = try RigStage(
             authoriser, seed: 26, settings: ["ByPassPermCheckError": "true"])
         let reader = access.client("reader", to: 1)
         let publisher = access.client("publisher")
@@ -194,7 +194,7 @@ struct AskedTests {
     @Test("a connection that goes while its packet waits leaves nothing, and a late answer nothing")
     func gone() throws {
         let authoriser = Script(Self.byName)
-        let access = try AccessRig(authoriser, seed: 27)
+        let access = try RigStage(authoriser, seed: 27)
         let client = access.client("client")
         client.publish("slow/a", "x", qos: .atLeastOnce)
         access.settle([client]) { authoriser.waitingCount == 1 }
@@ -210,7 +210,7 @@ struct AskedTests {
     @Test("after a change live clients are asked about anew; an error alone ends no connection")
     func changed() throws {
         let authoriser = Script { _ in .now(Script.free) }
-        let access = try AccessRig(authoriser, seed: 28)
+        let access = try RigStage(authoriser, seed: 28)
         let client = access.client("client")
         authoriser.change { _ in .later(Script.failed) }
         access.settle([client]) {
@@ -238,7 +238,7 @@ struct AskedTests {
             case .connect, .publish, .unsubscribe: .now(Script.free)
             }
         }
-        let access = try AccessRig(authoriser, seed: 29)
+        let access = try RigStage(authoriser, seed: 29)
         let reader = access.client("reader", to: 1)
         let publisher = access.client("publisher")
         #expect(access.subscribe(reader, "#") == [.grantedQoS2])

@@ -16,13 +16,13 @@ struct RuleChangeTests {
 
     @Test("[refusal D07] who may not connect any more is disconnected, others are not")
     func connectWithdrawn() throws {
-        let authoriser = FileAuthoriser(try AccessRig.table(Self.open))
-        let access = try AccessRig(authoriser)
+        let authoriser = FileAuthoriser(try RigStage.table(Self.open))
+        let access = try RigStage(authoriser)
         let newer = access.client("newer", to: 0, user: "banned")
         let older = access.client("older", to: 1, user: "banned", version: .v311)
         let other = access.client("other", to: 2, user: "free")
         let all = [newer, older, other]
-        authoriser.reload(try AccessRig.table("deny connect user=banned\ndefault allow\n"))
+        authoriser.reload(try RigStage.table("deny connect user=banned\ndefault allow\n"))
         access.settle(all) { newer.link == nil && older.link == nil }
         #expect(newer.disconnect?.reasonCode == .notAuthorized)
         #expect(older.disconnect == nil)
@@ -35,15 +35,15 @@ struct RuleChangeTests {
 
     @Test("every session of a worker is judged again, however many turns it takes")
     func manySessions() throws {
-        let authoriser = FileAuthoriser(try AccessRig.table(Self.open))
-        let access = try AccessRig(authoriser, workers: 1)
+        let authoriser = FileAuthoriser(try RigStage.table(Self.open))
+        let access = try RigStage(authoriser, workers: 1)
         let clients = (0..<WorkerLimits.rejudgedPerTurn + 88).map { number in
             let client = RigClient(access.rig, "client-\(number)")
             access.connect(client, user: number % 2 == 0 ? "even" : "odd")
             return client
         }
         access.settle(clients) { clients.allSatisfy(\.isConnected) }
-        authoriser.reload(try AccessRig.table("deny connect user=even\ndefault allow\n"))
+        authoriser.reload(try RigStage.table("deny connect user=even\ndefault allow\n"))
         // The last of them all acts before its turn.
         let last = clients[clients.count - 1]
         last.publish("a", "last", qos: .atLeastOnce)
@@ -59,8 +59,8 @@ struct RuleChangeTests {
         "[refusal Q04] what a receiver may no longer read is dropped and counted, until it may",
         arguments: [0, 1, 2] as [UInt8])
     func deliveries(qos: UInt8) throws {
-        let authoriser = FileAuthoriser(try AccessRig.table(Self.open))
-        let access = try AccessRig(authoriser, seed: 7 + UInt64(qos))
+        let authoriser = FileAuthoriser(try RigStage.table(Self.open))
+        let access = try RigStage(authoriser, seed: 7 + UInt64(qos))
         let level = QoS(rawValue: qos) ?? .atMostOnce
         let publisher = access.client("publisher")
         let near = access.client("near")
@@ -85,12 +85,12 @@ struct RuleChangeTests {
         }
         publish("before", expected: 2)
         let rules = "deny subscribe closed/#\ndefault allow\n"
-        authoriser.reload(try AccessRig.table(rules))
+        authoriser.reload(try RigStage.table(rules))
         publish("denied", expected: 3)
         #expect(access.drops(.noSubPermission) == 4)
         let kind: EventKind = [.qos0Dropped, .qos1Dropped, .qos2Dropped][Int(qos)]
         #expect(access.count(kind) == 4)
-        authoriser.reload(try AccessRig.table(Self.open))
+        authoriser.reload(try RigStage.table(Self.open))
         publish("again", expected: 5)
         #expect(access.drops(.noSubPermission) == 4)
         #expect(all.flatMap(\.complaints) == [])
@@ -98,8 +98,8 @@ struct RuleChangeTests {
 
     @Test("[refusal Q04] messages that wait in a queue are judged when they leave it")
     func queued() throws {
-        let authoriser = FileAuthoriser(try AccessRig.table(Self.open))
-        let access = try AccessRig(authoriser, seed: 3)
+        let authoriser = FileAuthoriser(try RigStage.table(Self.open))
+        let access = try RigStage(authoriser, seed: 3)
         let publisher = access.client("publisher")
         let slow = access.client("slow", to: 1) { $0.properties.receiveMaximum = 1 }
         let all = [publisher, slow]
@@ -110,7 +110,7 @@ struct RuleChangeTests {
                 number % 2 == 0 ? "open" : "closed/x", "\(number)", qos: .atLeastOnce)
         }
         access.settle(all) { publisher.sending.isEmpty && slow.received.count == 1 }
-        authoriser.reload(try AccessRig.table(Self.closed))
+        authoriser.reload(try RigStage.table(Self.closed))
         access.pass(all, turns: 3)
         slow.acknowledges = true
         slow.sendRaw([0x40, 2, 0, 1])
@@ -122,14 +122,14 @@ struct RuleChangeTests {
 
     @Test("[refusal Q04] retained messages are judged one by one as well")
     func retained() throws {
-        let authoriser = FileAuthoriser(try AccessRig.table(Self.open))
-        let access = try AccessRig(authoriser, seed: 5)
+        let authoriser = FileAuthoriser(try RigStage.table(Self.open))
+        let access = try RigStage(authoriser, seed: 5)
         let publisher = access.client("publisher")
         for topic in ["open/1", "closed/1", "open/2"] {
             publisher.publish(topic, topic, qos: .atLeastOnce, retain: true)
         }
         access.settle([publisher]) { publisher.sending.isEmpty }
-        authoriser.reload(try AccessRig.table(Self.closed))
+        authoriser.reload(try RigStage.table(Self.closed))
         for (name, expiry) in [("transient", 0), ("stored", 60)] as [(String, UInt32)] {
             let reader = access.client(name, to: 1, expiry: expiry)
             #expect(access.subscribe(reader, "#") == [.grantedQoS2])
@@ -143,7 +143,7 @@ struct RuleChangeTests {
     @Test("a stored session that comes back is held to what its rules deny of an old filter")
     func resumed() throws {
         let rules = "deny subscribe closed/# user=held\ndefault allow\n"
-        let access = try AccessRig(FileAuthoriser(try AccessRig.table(rules)), seed: 9)
+        let access = try RigStage(FileAuthoriser(try RigStage.table(rules)), seed: 9)
         let publisher = access.client("publisher")
         let reader = access.client("reader", to: 1, user: "held", expiry: 60)
         let free = access.client("free", to: 2, user: "free", expiry: 60)
@@ -165,8 +165,8 @@ struct RuleChangeTests {
 
     @Test("a publish is judged by the rules of its moment, a will by those of its end")
     func publishes() throws {
-        let authoriser = FileAuthoriser(try AccessRig.table(Self.open))
-        let access = try AccessRig(authoriser, seed: 13)
+        let authoriser = FileAuthoriser(try RigStage.table(Self.open))
+        let access = try RigStage(authoriser, seed: 13)
         let reader = access.client("reader", to: 2)
         #expect(access.subscribe(reader, "#") == [.grantedQoS2])
         let publisher = access.client("publisher", to: 1) {
@@ -180,7 +180,7 @@ struct RuleChangeTests {
         let all = [reader, publisher, other]
         publisher.publish("closed/x", "one", qos: .atLeastOnce)
         access.settle(all) { publisher.acknowledged["one"] == .success }
-        authoriser.reload(try AccessRig.table("deny publish closed/#\ndefault allow\n"))
+        authoriser.reload(try RigStage.table("deny publish closed/#\ndefault allow\n"))
         publisher.publish("closed/x", "two", qos: .atLeastOnce)
         access.settle(all) { publisher.acknowledged["two"] == .notAuthorized }
         publisher.cut()

@@ -159,7 +159,7 @@ struct DropTests {
 
     @Test("[refusal Q12] [attack 16] a will that its owner may no longer publish when it is due")
     func willDenied() throws {
-        let rules = { (verb: String) in try AccessRig.table("\(verb) publish w\ndefault allow") }
+        let rules = { (verb: String) in try RigStage.table("\(verb) publish w\ndefault allow") }
         let authoriser = FileAuthoriser(try rules("allow"))
         let node = try RefusalRig { $0.authoriser = authoriser }
         let observer = try node.open("observer")

@@ -57,6 +57,8 @@ package final class Rig {
     private var isMoving = false
     /// Blocks that were made to wait.
     package private(set) var lateBlocks = 0
+    /// Workers whose mail, in both directions, waits: their ranges are out of reach.
+    package var isolated: Set<Int> = []
     /// What the workers reported, where that is kept.
     package private(set) var events: [EventRecord] = []
 
@@ -132,6 +134,15 @@ package final class Rig {
         isMoving = true
     }
 
+    /// The connection breaks.
+    package func fail(_ link: Link, _ cause: String) {
+        places[link.worker].port.update(link.key) {
+            $0.isLost = true
+            $0.loss = .failed(cause)
+        }
+        isMoving = true
+    }
+
     /// Still there, as far as the server is concerned.
     package func isOpen(_ link: Link) -> Bool {
         guard let connection = places[link.worker].port[link.key] else { return false }
@@ -204,7 +215,7 @@ package final class Rig {
     private func deliverMail(_ index: Int) {
         var senders = Array(places.indices)
         senders.shuffle(using: &random)
-        for sender in senders {
+        for sender in senders where isolated.isDisjoint(with: [sender, index]) {
             while let first = mail[sender][index].first {
                 if random.chance(percent: options.lateMailPercent) {
                     lateBlocks += 1
@@ -221,7 +232,7 @@ package final class Rig {
         guard let connection = place.port[key] else { return }
         if connection.isLost {
             place.port.remove(key)
-            place.worker.closed(connection.slot, .peerClosed)
+            place.worker.closed(connection.slot, connection.loss)
         } else if connection.isClosing {
             // Gone for the worker once the client has had what was written before.
             if connection.output.isEmpty {

@@ -21,6 +21,8 @@ package final class RigPort: WorkerPort {
         package var isClosing = false
         /// The client has gone; the worker hears of it in the next turn.
         package var isLost = false
+        /// How, then.
+        package var loss = ConnectionEnd.peerClosed
         /// Output was above the low watermark's height, so that draining it is news.
         package var wasFull = false
     }

@@ -155,6 +155,11 @@ final class RetainTask {
     }
 
     deinit { record.release() }
+
+    var isWill: Bool {
+        if case .outbox(let task) = origin { return task.ready?.isWill == true }
+        return false
+    }
 }
 
 /// Retained messages being sent to a new subscription, page by page.

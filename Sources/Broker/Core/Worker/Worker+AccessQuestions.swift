@@ -247,7 +247,7 @@ extension Worker {
                     session.pointee.rare?.judgement = nil
                 }
                 session.pointee.flags.remove(.asking)
-                clearBusy(session)
+                if !session.pointee.flags.contains(.slowed) { clearBusy(session) }
             }
         }
     }

@@ -162,7 +162,9 @@ extension Worker {
         for ref in held {
             withSession(ref) { session, _ in
                 session.pointee.flags.remove(.slowed)
-                if !session.pointee.flags.contains(.inputPaused) { clearBusy(session) }
+                if session.pointee.flags.isDisjoint(with: [.inputPaused, .asking]) {
+                    clearBusy(session)
+                }
             }
         }
         if pressure == .over { shedSlowReaders() }

@@ -85,6 +85,7 @@ extension Worker {
     func retainDone(_ task: RetainTask, _ status: CompletionStatus, _ result: RawSpan) {
         switch status {
         case .unknown:
+            reportRetainFailure(task)
             finish(task.origin, .unknown)
             advanceRetained(task)
         case .unavailable: retainRefused(task, .storeError)
@@ -113,7 +114,9 @@ extension Worker {
             record(task.tenant, [UInt8](message.publisher)) {
                 isRefused
                     ? .session(.retainedDropped(topic: topic, reason: reason))
-                    : .retain(.msgRetainedError(topic: topic, isWill: false, reason: reason.name))
+                    : .retain(
+                        .msgRetainedError(
+                            topic: topic, isWill: task.isWill, reason: reason.name))
             }
         }
         if case .none = task.origin {
@@ -126,6 +129,18 @@ extension Worker {
         advanceRetained(task)
     }
 
+    private func reportRetainFailure(_ task: RetainTask) {
+        let message = Message(record: task.record.bytes, tenant: task.tenant, block: task.record)
+        let topic = message.topicText
+        events.report(.msgRetainedError, task.tenant) {
+            record(task.tenant, [UInt8](message.publisher)) {
+                .retain(
+                    .msgRetainedError(
+                        topic: topic, isWill: task.isWill, reason: "the outcome is not known"))
+            }
+        }
+    }
+
     private func reportRetained(_ task: RetainTask, _ code: RetainCode) {
         let message = Message(record: task.record.bytes, tenant: task.tenant, block: task.record)
         let topic = message.topicText
@@ -136,8 +151,8 @@ extension Worker {
         events.report(kind, task.tenant, debugMode: isDebugged(task.tenant)) {
             record(task.tenant, [UInt8](message.publisher)) {
                 isCleared
-                    ? .retain(.retainMsgCleared(topic: topic, isWill: false))
-                    : .retain(.msgRetained(topic: topic, isWill: false, qos: qos, size: size))
+                    ? .retain(.retainMsgCleared(topic: topic, isWill: task.isWill))
+                    : .retain(.msgRetained(topic: topic, isWill: task.isWill, qos: qos, size: size))
             }
         }
     }

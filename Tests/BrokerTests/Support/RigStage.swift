@@ -5,13 +5,13 @@ import Policy
 import Simulation
 import Testing
 
-/// A rig with an authoriser, and what its tests do again and again.
-struct AccessRig {
+/// A rig whose events are kept, and what tests do with it again and again.
+struct RigStage {
     let rig: Rig
 
     init(
-        _ authoriser: any Authoriser, seed: UInt64 = 1, workers: Int = 3,
-        settings: [String: String] = [:]
+        _ authoriser: (any Authoriser)? = nil, seed: UInt64 = 1, workers: Int = 3,
+        settings: [String: String] = [:], change: (inout RigOptions) -> Void = { _ in }
     ) throws {
         var options = RigOptions()
         options.workers = workers
@@ -23,6 +23,7 @@ struct AccessRig {
         try options.tenants.update { table throws(SettingError) in
             try table.store(wanted, for: .standard)
         }
+        change(&options)
         rig = Rig(seed: seed, options)
     }
 
