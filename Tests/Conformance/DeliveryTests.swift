@@ -188,9 +188,11 @@ struct DeliveryTests {
     func oversizeIsDropped(host: Host, qos: QoS) throws {
         let scene = Scene(host)
         let (stored, _) = try scene.kept("stored") { $0.properties.maximumPacketSize = 100 }
-        let clients = [
-            try scene.connected("a") { $0.properties.maximumPacketSize = 100 }, stored,
-        ]
+        // Several of them on one worker share one frame.
+        let clients =
+            try (0..<4).map { number in
+                try scene.connected("\(number)") { $0.properties.maximumPacketSize = 100 }
+            } + [stored]
         for client in clients { try client.subscribe(scene.topic()) }
         let publisher = try scene.connected("p")
         let overhead = 2 + 2 + scene.topic().utf8.count + (qos == .atMostOnce ? 0 : 2) + 1

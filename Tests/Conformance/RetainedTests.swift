@@ -92,6 +92,47 @@ struct RetainedTests {
 
     @Test(
         """
+        [MQTT-4.6.0-5] [v3 MQTT-4.6.0-6] plain and retained messages of one topic keep the order \
+        of sending
+        """, arguments: Host.all, versions)
+    func plainDoesNotOvertake(host: Host, version: ProtocolVersion) throws {
+        let scene = Scene(host)
+        let watcher = try scene.connected("watcher", version)
+        try watcher.subscribe(scene.topic())
+        let publisher = try scene.connected("p", version)
+        for number in 1...20 as ClosedRange<UInt16> {
+            publisher.sendPublish(
+                scene.topic(), "\(number)", qos: .atLeastOnce, retain: number % 3 == 0,
+                packetID: number)
+        }
+        #expect(try watcher.receive(count: 20) == (1...20).map(String.init))
+        try publisher.publish(scene.topic(), retain: true)
+    }
+
+    @Test(
+        """
+        [MQTT-3.3.1-9] more retained messages than are read at once come all
+        """, arguments: Host.all)
+    func manyAreSent(host: Host) throws {
+        let scene = Scene(host)
+        let publisher = try scene.connected("p")
+        let count = 400
+        let large = String(repeating: "x", count: 12_000)
+        for number in 0..<count {
+            publisher.sendPublish(scene.topic("\(number)"), large, retain: true)
+        }
+        try publisher.publish(scene.topic("\(count)"), "last", qos: .atLeastOnce, retain: true)
+        let client = try scene.connected("late")
+        try client.subscribe(scene.topic("+"), qos: .atMostOnce)
+        let topics = try (0...count).map { _ in try client.receive().topic }
+        #expect(Set(topics).count == count + 1)
+        try client.expectNothing()
+        for number in 0...count { publisher.sendPublish(scene.topic("\(number)"), retain: true) }
+        try publisher.expectNothing()
+    }
+
+    @Test(
+        """
         [v3 MQTT-3.3.1-9] RETAIN is 0 on a message that matches an established subscription
         """, arguments: Host.all, versions)
     func liveCopyIsPlain(host: Host, version: ProtocolVersion) throws {

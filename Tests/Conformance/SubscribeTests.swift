@@ -181,6 +181,53 @@ struct SubscribeTests {
 
     @Test(
         """
+        [MQTT-3.8.3-3] where filters overlap, those without no local return the client's own \
+        message
+        """, arguments: Host.all)
+    func noLocalOfOverlap(host: Host) throws {
+        let scene = Scene(host)
+        let publisher = try scene.connected("p")
+        for client in [try scene.connected("a"), try scene.kept("b").client] {
+            try client.subscribe(scene.topic("x"), id: 1, noLocal: true)
+            try client.subscribe(scene.topic("+"), id: 2, noLocal: true)
+            try client.publish(scene.topic("x"), "own")
+            try client.expectNothing()
+            try client.subscribe(scene.topic("#"), id: 3)
+            try client.publish(scene.topic("x"), "own")
+            #expect(try client.receive().subscriptionIDs == [3])
+            try publisher.publish(scene.topic("x"), "foreign")
+            #expect(Set(try client.receive().subscriptionIDs) == [1, 2, 3])
+            try client.expectNothing()
+            try client.unsubscribe(scene.topic("x"), scene.topic("+"), scene.topic("#"))
+        }
+    }
+
+    @Test(
+        """
+        [MQTT-3.3.1-13] where filters overlap, RETAIN is as published if one of them asks for that
+        """, arguments: Host.all)
+    func retainAsPublishedOfOverlap(host: Host) throws {
+        let scene = Scene(host)
+        let publisher = try scene.connected("p")
+        for client in [try scene.connected("a"), try scene.kept("b").client] {
+            try client.subscribe(scene.topic("x"))
+            try client.subscribe(scene.topic("+"), asPublished: true)
+            try client.expectNothing()
+            try publisher.publish(scene.topic("x"), "kept", retain: true)
+            #expect(try client.receive().retain)
+            try publisher.publish(scene.topic("x"), "plain")
+            #expect(try !client.receive().retain)
+            try client.unsubscribe(scene.topic("+"))
+            try client.subscribe(scene.topic("#"), retained: .doNotSend)
+            try publisher.publish(scene.topic("x"), retain: true)
+            #expect(try !client.receive().retain)
+            try client.expectNothing()
+            try client.unsubscribe(scene.topic("x"), scene.topic("#"))
+        }
+    }
+
+    @Test(
+        """
         [MQTT-3.3.4-5] the copy of a shared subscription carries its own identifier
         """, arguments: Host.all)
     func identifierOfSharedCopy(host: Host) throws {

@@ -225,6 +225,33 @@ struct RouteCacheTests {
         #expect(bench.cache.metrics.questions == 1, "the plan was patched, not asked for again")
     }
 
+    @Test("a patch that never came makes every plan a question again")
+    func lostPatch() {
+        let bench = CacheBench(seed: 1)
+        let tenant = Array("t1".utf8)
+        let topic = Array("a/b".utf8)
+        func add(_ filter: String, _ token: UInt64) {
+            bench.change(
+                Route(
+                    tenant: tenant, filter: Array(filter.utf8),
+                    receiver: .transient(
+                        place: bench.own, epoch: LivenessEpoch(1), token: token)),
+                isAddition: true)
+        }
+        add("x/+", 1)
+        settle(bench)
+        _ = bench.lookup(tenant, topic)
+        settle(bench)
+        #expect(bench.lookup(tenant, topic)?.count == 0)
+        add("a/+", 2)
+        bench.mail[1].removeAll()
+        add("y/+", 3)
+        settle(bench)
+        #expect(bench.lookup(tenant, topic) == nil, "what was lost may have been for it")
+        settle(bench)
+        #expect(bench.lookup(tenant, topic)?.count == 1)
+    }
+
     @Test("more wildcard patches than the ring holds make a topic a miss, never a wrong plan")
     func ringOverflow() {
         let bench = CacheBench(seed: 1)

@@ -99,6 +99,26 @@ struct RouteTableTests {
         }
     }
 
+    @Test("a group takes as many members as the limit says", arguments: [true, false])
+    func groupLimit(isStored: Bool) {
+        let bench = MachineBench(seed: 1)
+        let codes = (1...3).map { number -> [RouteCode] in
+            let receiver: RouteReceiver =
+                isStored
+                ? .stored(
+                    clientID: Array("client-\(number)".utf8), incarnation: 1, options: 1,
+                    subscriptionID: 0)
+                : .transient(
+                    place: MachineBench.workers[0], epoch: LivenessEpoch(1),
+                    token: UInt64(number))
+            let route = Route(
+                tenant: Array("t1".utf8), filter: Array("a/+".utf8),
+                group: RouteGroup(kind: .unordered, name: Array("g".utf8)), receiver: receiver)
+            return bench.apply { $0.add(route, membersMax: 2) }.codes
+        }
+        #expect(codes == [[.added], [.added], [.groupFull]])
+    }
+
     @Test("an answer begins again when its receivers were laid out anew between two pages")
     func beginsAgain() {
         let bench = MachineBench(seed: 4)

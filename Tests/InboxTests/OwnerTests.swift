@@ -187,6 +187,22 @@ struct OwnerTests {
         #expect(host.show(anna)?.isStored == true)
     }
 
+    @Test("A detach with an older owner epoch than the session's leaves it attached")
+    func staleDetach() throws {
+        var anna = TestClient("anna")
+        try anna.connect(host)
+        var old = anna
+        old.epoch = OwnerEpoch(anna.epoch.rawValue - 1)
+        let result = host.apply(
+            .detach(
+                DetachCommand(
+                    session: old.session, ownerEpoch: old.epoch, reason: .connectionLost,
+                    expirySeconds: 0, sentThrough: 0)))
+        #expect(InboxResult.status(of: result) == .staleOwner)
+        #expect(host.show(anna)?.isStored == true)
+        #expect(anna.disconnect(host) != nil)
+    }
+
     @Test("Ten thousand owners take at most 64 bytes each besides client id and principal")
     func memory() {
         for number in 0..<10_000 { _ = claim("client-\(number)", token: UInt64(number)) }

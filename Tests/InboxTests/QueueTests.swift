@@ -148,6 +148,16 @@ struct QueueTests {
             ])
     }
 
+    @Test("A queue is filled to its last byte, and takes none beyond it")
+    func lastByte() throws {
+        var anna = TestClient("anna")
+        try anna.connect(host, limits: .init(messagesMax: 0, bytesMax: 10, policy: .dropNewest))
+        #expect(host.insert("123456", to: [anna.receiver()]) == [.stored])
+        #expect(host.insert("12345", to: [anna.receiver()]) == [.droppedFullBytes])
+        #expect(host.insert("1234", to: [anna.receiver()]) == [.stored])
+        #expect(host.insert("1", to: [anna.receiver()]) == [.droppedFullBytes])
+    }
+
     @Test("Acknowledgements of an owner that was superseded are refused")
     func staleAcknowledgement() throws {
         var anna = TestClient("anna")

@@ -38,6 +38,18 @@ struct SubscriptionTests {
                         intents: intents.map { .init(number: $0.0, filter: Array($0.1.utf8)) }))))
     }
 
+    @Test("Subscriptions of an owner that was superseded are refused")
+    func staleOwner() throws {
+        var anna = TestClient("anna")
+        try anna.connect(host)
+        var old = anna
+        old.epoch = OwnerEpoch(anna.epoch.rawValue - 1)
+        #expect(subscribe(old, ["a"]) == nil)
+        #expect(subscribe(anna, ["a"])?.items == [.init(outcome: .changed, intent: 1)])
+        #expect(unsubscribe(old, ["a"]) == nil)
+        #expect(unsubscribe(anna, ["a"])?.items.map(\.outcome) == [.changed])
+    }
+
     @Test("Each filter is new, replaced or beyond the limit, and the session resumes with them")
     func outcomes() throws {
         var anna = TestClient("anna")

@@ -383,6 +383,13 @@ struct MalformedPacketTests {
         #expect(
             decodeOne(bytes("30 05 ('a') 'xy'"), Self.server4, maximumPacketSize: 6).outcome
                 == .fault(.packetTooLarge))
+        // Also where the length takes two bytes: 203 in all.
+        func isTooLarge(_ limit: Int) -> Bool {
+            decodeOne(bytes("30 C8 01"), Self.server4, maximumPacketSize: limit).outcome
+                == .fault(.packetTooLarge)
+        }
+        #expect(isTooLarge(202))
+        #expect(!isTooLarge(203))
     }
 
     @Test("need-more names the size of the packet as soon as the header is whole")

@@ -43,7 +43,7 @@ package struct Journal: Sendable {
             sent[payload]?.code = code
             acknowledgedCount += 1
             // A PUBREL that is repeated after its PUBCOMP was lost finds the exchange ended.
-            let isEnded = code == .packetIdentifierNotFound && sent[payload]?.qos == .exactlyOnce
+            let isEnded = code == .packetIdentifierNotFound
             if code.isFailure, !isEnded { fail("\(payload) was refused: \(code)") }
         }
     }
@@ -108,6 +108,12 @@ package struct Journal: Sendable {
                         + "sent at \(one.step)")
             }
         }
+    }
+
+    /// What was acknowledged of the topics of a filter, with the step of sending.
+    package func acknowledged(_ filter: String) -> [(payload: String, step: Int)] {
+        sent.filter { $0.value.code != nil && Self.matches(filter, $0.value.topic) }
+            .map { ($0.key, $0.value.step) }.sorted { $0.0 < $1.0 }
     }
 
     /// Enough for the filters of the workload: `+` for a level, `#` at the end.

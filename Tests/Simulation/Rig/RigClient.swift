@@ -39,6 +39,8 @@ package final class RigClient {
     package private(set) var answers: [UInt16: [ReasonCode]] = [:]
     /// PUBLISH packets that were acknowledged (PUBACK, PUBCOMP), by payload.
     package private(set) var acknowledged: [String: ReasonCode] = [:]
+    /// Payloads of PUBLISH packets that were sent again.
+    package private(set) var repeated: Set<String> = []
     /// In the order of sending.
     package private(set) var sending: [(packetID: UInt16, message: Sending)] = []
     private var unreleased: Set<UInt16> = []
@@ -134,6 +136,7 @@ package final class RigClient {
             if message.isReleased {
                 acknowledge(.pubrel, packetID)
             } else {
+                repeated.insert(message.payload)
                 write(message, packetID, isDuplicate: true)
             }
         }

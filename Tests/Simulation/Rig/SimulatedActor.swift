@@ -11,6 +11,8 @@ package final class SimulatedActor {
     package let client: RigClient
     package let kind: Kind
     package let isStored: Bool
+    /// Nobody cuts it or sends it away.
+    package let isLeftAlone: Bool
     private let rig: Rig
     /// Connections that this one has left open for the server to close.
     private var abandoned: [Rig.Link] = []
@@ -22,10 +24,13 @@ package final class SimulatedActor {
     package private(set) var firstSubscribed: [Int: Int] = [:]
     private var serials: [String: Int] = [:]
 
-    package init(_ rig: Rig, _ name: String, _ kind: Kind, isStored: Bool) {
+    package init(
+        _ rig: Rig, _ name: String, _ kind: Kind, isStored: Bool, isLeftAlone: Bool = false
+    ) {
         self.rig = rig
         self.kind = kind
         self.isStored = isStored
+        self.isLeftAlone = isLeftAlone
         client = RigClient(rig, name)
     }
 
@@ -64,6 +69,17 @@ package final class SimulatedActor {
     package func takeOver(_ worker: Int) {
         if let link = client.link { abandoned.append(link) }
         connect(to: worker)
+    }
+
+    /// Retains a message on a topic that only this client writes, or clears it.
+    package func retain(
+        _ topic: String, _ qos: QoS, isClearing: Bool, _ journal: inout RetainedJournal
+    ) {
+        let serial = serials[topic, default: 0]
+        serials[topic] = serial + 1
+        let payload = isClearing ? "" : "\(client.clientID) \(topic) \(serial)"
+        journal.noteWrite(topic, payload)
+        client.publish(topic, payload, qos: qos, retain: true)
     }
 
     package func publish(

@@ -8,7 +8,12 @@ package struct SimulationOptions: Sendable {
     package var steps = 1_200
     package var publishers = 3
     package var subscribers = 5
+    /// Members of each shared group beside its steady one.
     package var members = 2
+    /// Clients that come at some time and ask for what is retained.
+    package var probers = 3
+    /// Whether every message reaches one member of a group, and only one, is judged too.
+    package var judgesGroups = false
     package var hostFaultPercent = 10
     package var splitsMax = 2
     package var lateMailPercent = 10
@@ -56,6 +61,9 @@ package final class SimulationRun {
     private var random: SeededRandom
     private var actors: [SimulatedActor] = []
     private var journal = Journal()
+    private var retained = RetainedJournal()
+    private var groups: [SimulatedGroup] = []
+    private var probers: [Prober] = []
     private var step = 0
     private var cuts = 0
     private var departures = 0
@@ -88,10 +96,15 @@ package final class SimulationRun {
                 SimulatedActor(
                     rig, "subscriber-\(number)", .subscriber(filter), isStored: number % 2 == 0))
         }
-        for number in 0..<options.members {
-            actors.append(
-                SimulatedActor(
-                    rig, "member-\(number)", .subscriber("$share/group/t/#"), isStored: false))
+        for name in ["$share/a/t/#", "$share/b/t/#", "$oshare/c/t/#"] where options.members > 0 {
+            let group = SimulatedGroup(
+                rig, name, members: options.members, isSteadyStored: !name.contains("/b/"))
+            groups.append(group)
+            actors += group.members
+        }
+        for number in 0..<options.probers {
+            let start = random.below(max(options.steps, 1))
+            probers.append(Prober(rig, "prober-\(number)", start: start))
         }
     }
 
@@ -111,7 +124,23 @@ package final class SimulationRun {
         for _ in 0..<3_000 { advance(isQuiet: true) }
         if left == 0 { journal.fail("not everything ended: \(openEnds)") }
         judge()
+        lookAtTheEnd()
         return report()
+    }
+
+    /// Who comes when everything is over finds exactly the last retained message of each topic.
+    private func lookAtTheEnd() {
+        let last = Prober(rig, "last", start: step)
+        var wait = Self.quietStepsMax
+        var left = 1_500
+        while left > 0, wait > 0 {
+            advance(isQuiet: true)
+            last.act(step, worker: 0, settled: retained.settled(open: []))
+            if last.isSettled { left -= 1 }
+            wait -= 1
+        }
+        last.judge(&retained, isFinal: true)
+        for failure in retained.failures { journal.fail(failure) }
     }
 
     private func advance(isQuiet: Bool) {
@@ -122,6 +151,18 @@ package final class SimulationRun {
             if actor.client.link == nil { comeBack(actor, isQuiet: isQuiet) }
             if !isQuiet, actor.canAct { act(actor) }
         }
+        for group in groups { group.note(step) }
+        for prober in probers {
+            prober.act(
+                step, worker: Int(prober.start) % rig.options.workers, settled: settledQoS1)
+        }
+    }
+
+    /// What is acknowledged of the topics on which an acknowledgement means that it is retained: a
+    /// QoS 2 message may still be in its publisher's outbox.
+    private var settledQoS1: [String: Int] {
+        let open = actors.flatMap { $0.client.sending.filter(\.message.isRetained) }
+        return retained.settled(open: open.map(\.message.topic)).filter { $0.key.hasSuffix("/1") }
     }
 
     private func comeBack(_ actor: SimulatedActor, isQuiet: Bool) {
@@ -134,11 +175,17 @@ package final class SimulationRun {
         let qos = QoS(rawValue: UInt8(random.below(3))) ?? .atMostOnce
         // Fewer than the server takes at once.
         guard actor.client.sending.count < 50 else { return }
-        actor.publish("t/\(random.below(3))", qos, step, &journal)
+        if options.probers > 0, qos != .atMostOnce, random.chance(percent: 20) {
+            actor.retain(
+                "r/\(actor.client.clientID)/\(qos.rawValue)", qos,
+                isClearing: random.chance(percent: 25), &retained)
+        } else {
+            actor.publish("t/\(random.below(3))", qos, step, &journal)
+        }
     }
 
     private func disturb(_ actor: SimulatedActor) {
-        guard actor.client.isConnected else { return }
+        guard actor.client.isConnected, !actor.isLeftAlone else { return }
         let dice = random.below(1_000)
         if dice < options.cutPerMille {
             cuts += 1
@@ -153,7 +200,7 @@ package final class SimulationRun {
     }
 
     private var isSettled: Bool {
-        actors.allSatisfy { $0.isSettled }
+        actors.allSatisfy { $0.isSettled } && probers.allSatisfy { $0.isSettled }
             && rig.places.allSatisfy {
                 $0.worker.load.trackers == 0 && $0.worker.load.questions == 0
             }
@@ -175,6 +222,12 @@ package final class SimulationRun {
             if actor.kind == .publisher { journal.noteAcknowledged(actor) }
         }
         for actor in actors where actor.isPlainSubscriber { journal.judgeDelivered(actor) }
+        let repeated = Set(actors.flatMap(\.client.repeated))
+        for group in groups {
+            let owed = journal.acknowledged(group.innerFilter)
+            group.judge(owed, repeated, isReported: options.judgesGroups, &journal)
+        }
+        for prober in probers { prober.judge(&retained, isFinal: false) }
         checkThatItHappened()
     }
 
@@ -185,6 +238,8 @@ package final class SimulationRun {
             ("takeovers", options.takeoverPerMille, takeovers),
             ("late mail", options.lateMailPercent, rig.lateBlocks),
             ("acknowledged publishes", 1, journal.acknowledgedCount),
+            ("retained messages", options.probers, retained.writeCount),
+            ("group messages", options.members, groups.reduce(0) { $0 + $1.journal.owedCount }),
         ]
         for (name, rate, count) in wanted where rate > 0 && count == 0 {
             journal.fail("this run had no \(name)")
@@ -203,6 +258,8 @@ package final class SimulationRun {
             ("connections", connections), ("cuts", cuts), ("departures", departures),
             ("takeovers", takeovers), ("late blocks", rig.lateBlocks), ("ranges", ranges),
             ("unknown outcomes", unknown), ("owed deliveries", journal.owedCount),
+            ("owed to groups", groups.reduce(0) { $0 + $1.journal.owedCount }),
+            ("retained", retained.writeCount), ("retained looked for", retained.lookedFor),
         ]
         report.failures = journal.failures
         return report

@@ -108,7 +108,8 @@ extension Worker {
         let isDetaching =
             session.pointee.flags.contains(.attached) && detach(session, index)
         if session.pointee.flags.contains(.owned), !isDetaching {
-            release(sessionName(session), session.pointee.ownerEpoch)
+            freeClientID(
+                sessionName(session), session.pointee.ownerEpoch, connectionToken(session, index))
         }
         let unsent = session.pointee.machine.queue.count
         if unsent > 0 {
@@ -180,6 +181,21 @@ extension Worker {
                     .willDistError(
                         topic: topic, qos: qos, reason: DropReason.noPubPermission.name))
             }
+        }
+    }
+
+    /// The connection has gone and its inbox knows. Another may have the client id as soon as no
+    /// retained message of this one is under commitment: it would overtake a newer one.
+    func freeClientID(_ name: SessionName, _ epoch: OwnerEpoch, _ token: UInt64) {
+        let publisher = MessageRecord.publisherHash(tenant: name.tenant, clientID: name.clientID)
+        let key = RetainLaneKey(publisherHash: publisher, isOutbox: false)
+        if retainLanes[key] != nil {
+            departing.insert(token)
+            retainLanes[key]?.leaving.append(
+                LeavingOwner(name: name, epoch: epoch, connectionToken: token))
+        } else {
+            departing.remove(token)
+            release(name, epoch)
         }
     }
 

@@ -95,8 +95,7 @@ extension Worker {
         case .retainedMatch(let task): retainedPage(task, completion, result)
         case .door(let task): doorAnswered(task, completion, result)
         case .departure(let name, let epoch, let token):
-            departing.remove(token)
-            release(name, epoch)
+            freeClientID(name, epoch, token)
         case .groupJoin(let task, let entry):
             joined(task, entry, isDone ? InboxResult.status(of: result.array) : nil)
         case .groupLeave(let command): groupLeft(command, isDone: isDone)

@@ -1,4 +1,5 @@
 import Base
+import Inbox
 import KV
 import MQTT
 import Policy
@@ -187,6 +188,10 @@ extension Worker {
         for ref in lane.held {
             withSession(ref) { session, index in resumeInputIfHeld(session, index) }
         }
+        for owner in lane.leaving {
+            departing.remove(owner.connectionToken)
+            release(owner.name, owner.epoch)
+        }
     }
 }
 
@@ -204,6 +209,15 @@ struct RetainLane {
     var waiters: [RetainWaiter] = []
     /// Connections that are not read until the lane is empty.
     var held: [SessionRef] = []
+    /// Connections that have gone and keep their client id until the lane is empty: one, or none.
+    var leaving: [LeavingOwner] = []
+}
+
+/// A connection that has gone and still has its client id.
+struct LeavingOwner {
+    var name: SessionName
+    var epoch: OwnerEpoch
+    var connectionToken: UInt64
 }
 
 /// A publish that waits for the retained one before it on its topic.
