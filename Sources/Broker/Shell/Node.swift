@@ -142,8 +142,9 @@ extension NodeOptions {
         let map = initialMap
         let outbox = Outbox()
         let host = makeHost(place, map, outbox, seed)
+        let usage = UsageLedger()
         for descriptor in map.all where descriptor.leader == place {
-            if let machine = makeMachine(descriptor, place, seed) {
+            if let machine = makeMachine(descriptor, place, seed, usage) {
                 host.add(descriptor, machine: machine)
             }
         }
@@ -155,7 +156,7 @@ extension NodeOptions {
             parts: WorkerParts(
                 now: now, wallTime: wallTime, outbox: outbox,
                 client: RangeClient(place: place, epoch: epoch, map: map, seed: seed),
-                host: host))
+                host: host, usage: usage))
     }
 
     /// A stream of its own for each worker. Their seeds must not lie a multiple of the generator's
@@ -176,7 +177,7 @@ extension NodeOptions {
     }
 
     private func makeMachine(
-        _ descriptor: RangeDescriptor, _ place: Place, _ seed: UInt64
+        _ descriptor: RangeDescriptor, _ place: Place, _ seed: UInt64, _ usage: UsageLedger
     ) -> (any RangeMachine)? {
         switch descriptor.id.store {
         case .dist:
@@ -186,8 +187,9 @@ extension NodeOptions {
                         range: descriptor.id, boundaryVersion: descriptor.boundaryVersion),
                     startKey: descriptor.bounds.start, workers: places, seed: seed))
         case .inbox:
-            InboxMachine(options: InboxMachine.Options(home: place, hashSeed: seed))
-        case .retain: RetainMachine()
+            InboxMachine(
+                options: InboxMachine.Options(home: place, hashSeed: seed, usage: usage))
+        case .retain: RetainMachine(usage: usage)
         case .system: nil
         }
     }

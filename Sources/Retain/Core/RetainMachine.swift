@@ -20,7 +20,10 @@ package final class RetainMachine: RangeMachine {
     private var lastToken: UInt64 = 0
     package private(set) var metrics = RetainMetrics()
 
-    package init() {}
+    /// Where what tenants hold is counted.
+    private let usage: UsageLedger
+
+    package init(usage: UsageLedger = UsageLedger()) { self.usage = usage }
 
     /// Topics in the range, over all tenants.
     package var topicCount: Int { index.count }
@@ -105,6 +108,9 @@ package final class RetainMachine: RangeMachine {
                 seconds == RetainCommandEncoder.never
                 ? WallTime.distantFuture : time.advanced(bySeconds: UInt64(seconds))
             let version = nextVersion()
+            count(
+                tenant, topics: known == nil ? 1 : 0,
+                bytes: Int(record.count) - (known.map { Int(index.recordBytes($0)) } ?? 0))
             index.set(
                 tenant, topic, version: version, expiry: expiry, recordBytes: record.count)
             var value = ByteWriter(capacity: RetainKeys.valueHead + Int(record.count))
@@ -158,7 +164,14 @@ package final class RetainMachine: RangeMachine {
 
     private func remove(_ entry: UInt32, _ output: MachineOutput) {
         output.writes.delete(key: key(entry))
+        count(index.tenantName(entry), topics: -1, bytes: -Int(index.recordBytes(entry)))
         index.remove(entry)
+    }
+
+    private func count(_ tenant: [UInt8], topics: Int, bytes: Int) {
+        let line = usage.line(of: tenant)
+        line.amounts.retainedTopics += topics
+        line.amounts.retainedBytes += bytes
     }
 
     func key(_ entry: UInt32) -> [UInt8] {
@@ -315,6 +328,7 @@ package final class RetainMachine: RangeMachine {
         let expiry = UInt64(
             bigEndian: value.unsafeLoadUnaligned(fromByteOffset: 9, as: UInt64.self))
         lastVersion = max(lastVersion, version)
+        count(tenant, topics: 1, bytes: value.byteCount - RetainKeys.valueHead)
         topic.withUnsafeBytes {
             index.set(
                 tenant, $0, version: version, expiry: WallTime(milliseconds: expiry),
@@ -339,7 +353,7 @@ package final class RetainMachine: RangeMachine {
     }
 
     package func splitOff(at key: [UInt8], output: MachineOutput) -> any RangeMachine {
-        let other = RetainMachine()
+        let other = RetainMachine(usage: usage)
         other.time = time
         other.lastVersion = lastVersion
         var moving: [UInt32] = []

@@ -14,8 +14,8 @@ package struct SessionMachine: ~Copyable {
     package let version: ProtocolVersion
     /// Whether the session outlives its connection; its queue then lives in an inbox range.
     package let isStored: Bool
-    /// QoS 1 and 2 messages that the client takes at once [MQTT-3.3.4-7].
-    package let receiveMaximum: UInt16
+    /// QoS 1 and 2 messages that the client takes at once [MQTT-3.3.4-7], and its tenant allows.
+    package var receiveMaximum: UInt16
     package var inbound = InboundWindow()
     package var outbound = OutboundWindow()
     /// Messages of a transient session that wait for room in the window or in the socket.

@@ -15,8 +15,8 @@ enum Operation {
     case detach
     /// A session took leave; its client id is free once the inbox knows.
     case departure(SessionName, OwnerEpoch, connectionToken: UInt64)
-    /// A stored session's SUBSCRIBE or UNSUBSCRIBE reached its inbox.
-    case storedSubscription(SubscribeTask)
+    /// Entries of a stored session's SUBSCRIBE or UNSUBSCRIBE reached its inbox.
+    case storedSubscription(SubscribeTask, [Int], TenantSlot)
     /// A dist route of one filter of a task holds everywhere, or is gone.
     case route(SubscribeTask, entry: Int)
     /// A route was removed after its last session had gone: nobody waits.
@@ -34,6 +34,8 @@ enum Operation {
     case outboxPut(SessionRef, serial: UInt32)
     case outboxDone
     case pubrel
+    /// Other bounds of a stored session's queue.
+    case limits
     case retain(RetainTask)
     case retainedMatch(ReplayTask)
     /// A session becomes a member of a shared group, or leaves it.
@@ -85,6 +87,9 @@ final class SubscribeTask {
         /// Intent of a stored session, to be completed; 0 for none.
         var intent: UInt64 = 0
         var wantsRetained = false
+        /// Counted for the tenant until its range has.
+        var isReserved = false
+        var isSharedReserved = false
     }
 
     let session: SessionRef
@@ -99,6 +104,8 @@ final class SubscribeTask {
     var incarnation: UInt64 = 0
     /// The request of the query door that it is carried out for: no packet answers it.
     var door: UInt64?
+    /// Of what the tenant has no more, if that is why filters could only be replaced.
+    var exhausted: ResourceType?
 
     init(session: SessionRef, packetID: UInt16, isSubscribe: Bool, subscriptionID: UInt32 = 0) {
         self.session = session
@@ -141,6 +148,11 @@ final class RetainTask {
     let lane: RetainLaneKey
     let topicHash: UInt64
     let tenant: TenantSlot
+    /// Counted for it until its range has.
+    var reservedTopics = 0
+    var reservedBytes = 0
+    /// Of what there is no more: it may only replace.
+    var exhausted: ResourceType?
 
     init(
         record: SharedBlock, origin: PublishOrigin, lane: RetainLaneKey, topicHash: UInt64,

@@ -1,4 +1,5 @@
 import Base
+import Inbox
 import MQTT
 import Policy
 
@@ -61,6 +62,8 @@ struct Session: ~Copyable {
     var connectedAtSeconds: UInt32 = 0
     /// When the last byte came, or the last unfinished publish of ours ended.
     var lastReceived: Instant
+    /// What holds for this connection from CONNACK to its end, whatever the settings become.
+    var agreed = AgreedLimits()
     /// Bytes; what the client takes in one packet [MQTT-3.1.2-24].
     var packetSizeMax: UInt32 = .max
     /// Of the last merge of overlapping subscriptions that it was in; see `MergeTable`.
@@ -103,7 +106,21 @@ struct Session: ~Copyable {
         static let slowed = Flags(rawValue: 1 << 18)
         /// It was reported as slow and has not caught up.
         static let slow = Flags(rawValue: 1 << 19)
+        // What the tenant's settings limit; see Worker+Settings and Worker+Bandwidth.
+        /// Bytes read from it are counted.
+        static let metersInput = Flags(rawValue: 1 << 20)
+        /// Bytes of messages written to it are counted; QoS 0 waits in the queue too.
+        static let metersOutput = Flags(rawValue: 1 << 21)
+        /// Bytes of messages to it count towards the tenant's fan-out.
+        static let metersFanOut = Flags(rawValue: 1 << 22)
+        /// Not read until its bandwidth, or the tenant's, has tokens again.
+        static let inputHeld = Flags(rawValue: 1 << 23)
+        /// No messages are written until its bandwidth has tokens again.
+        static let outputHeld = Flags(rawValue: 1 << 24)
     }
+
+    /// Its next packet has to wait.
+    var isHeld: Bool { !flags.isDisjoint(with: [.busy, .inputHeld]) }
 
     init(connection: ConnectionKey, generation: UInt32, listener: UInt16, now: Instant) {
         machine = SessionMachine(
@@ -115,14 +132,26 @@ struct Session: ~Copyable {
     }
 }
 
+/// What CONNECT and CONNACK said to each other: a changed setting concerns the next CONNECT.
+struct AgreedLimits: BitwiseCopyable {
+    /// Bytes of the largest packet that the client may send.
+    var packetBytesMax: UInt32 = 0
+    /// QoS 1 and 2 publishes of the client that may be open at once.
+    var receiveMaximum: UInt16 = .max
+    var topicAliasMax: UInt16 = 0
+    /// What the client said it takes at once; a setting may narrow it at any time.
+    var clientReceiveMaximum: UInt16 = .max
+}
+
 /// What few sessions need: allocated with its first use.
 final class RareState {
     /// Topic names by inbound alias - 1; empty where none is set.
     var inboundAliases: [[UInt8]] = []
     var outboundAliases: OutboundAliases?
     var will: WillMessage?
-    /// The CONNECT under way, until CONNACK.
+    /// The CONNECT under way, until CONNACK, and its bytes.
     var connect: ConnectPacket?
+    var connectSize = 0
     var peer: PeerName?
     /// Session expiry interval in seconds; 0xFFFFFFFF never.
     var expirySeconds: UInt32 = 0
@@ -139,6 +168,14 @@ final class RareState {
     var share: ShareState?
     /// Limits publishes per second, where the tenant has a limit.
     var publishBucket = TokenBucket()
+    /// Bytes read and bytes of messages written, where the tenant limits them.
+    var bandwidth = BandwidthState()
+    /// Bounds of a stored session's queue, as they went to its inbox with the attach.
+    var queueLimits = QueueLimits(messagesMax: 0, bytesMax: 0, policy: .dropNewest)
+    /// What was used up when the stored session was asked for.
+    var exhausted: ResourceType?
+    /// A stored session more was counted before it was there.
+    var hasReservedSession = false
     /// Retained messages that wait until the client has taken what it has.
     var replays: [ReplayTask] = []
     /// Live and replayed copies of retained messages, while both may come.

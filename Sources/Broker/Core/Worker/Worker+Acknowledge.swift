@@ -133,10 +133,11 @@ extension Worker {
             guard stored.waiting.isEmpty else { return }
         }
         while !session.pointee.machine.queue.isEmpty {
-            guard !session.pointee.flags.contains(.outputFull) else { return }
-            let first = session.pointee.machine.queue.first
-            if first.qos != .atMostOnce, !session.pointee.machine.hasSendQuota { return }
+            let isQoS0 = session.pointee.machine.queue.first.qos == .atMostOnce
+            if isQoS0 ? isOutputFull(session) : isOutputBlocked(session) { return }
+            if !isQoS0, !session.pointee.machine.hasSendQuota { return }
             let queued = session.pointee.machine.queue.removeFirst()
+            countMemory(-queued.record.count, session.pointee.tenant)
             deliverQueued(queued, session, index)
             queued.releaseAll()
         }

@@ -267,6 +267,9 @@ extension Worker {
         case groupCredit = 7
         /// Replayed retained messages and live ones can be told apart by then.
         case retainWindow = 8
+        /// The bandwidth of a connection may have tokens again, in or out.
+        case input = 10
+        case output = 11
     }
 
     func armConnectTimer(
@@ -317,6 +320,10 @@ extension Worker {
         case .groupCredit: regrantGroups(isTimer: true)
         case .retainWindow:
             withSession(sessionRef(ofToken: due.token)) { closeWindow($0, $1) }
+        case .input:
+            withSession(sessionRef(ofToken: due.token)) { inputTimerFired($0, $1) }
+        case .output:
+            withSession(sessionRef(ofToken: due.token)) { outputTimerFired($0, $1) }
         case .connect, .keepAlive, nil: return false
         }
         return true
@@ -346,7 +353,7 @@ extension Worker {
 
     private func checkKeepAlive(_ session: UnsafeMutablePointer<Session>, _ index: Int32) {
         // Keep alive does not run against a client that we do not read.
-        if session.pointee.flags.contains(.busy) || session.pointee.flags.contains(.inputPaused) {
+        if session.pointee.isHeld || session.pointee.flags.contains(.inputPaused) {
             session.pointee.lastReceived = now
         }
         if now - session.pointee.lastReceived >= keepAliveSpan(session) {

@@ -72,8 +72,8 @@ extension Worker {
             tenant: tenantBytes(tenant), clientID: session.pointee.clientID)
         let settings = tenants[tenant].pointee.settings
         if let refusal = refusal(of: packet, settings, session) {
-            if refusal.isOfWill, packet.version != .v5 {
-                // No return code of 3.x says anything about a will [MQTT-3.2.2-6].
+            if refusal.isUnsayable, packet.version != .v5 {
+                // No return code of 3.x says anything about a will, or a size [MQTT-3.2.2-6].
                 end(session, index, refusal.event)
                 return
             }
@@ -97,7 +97,7 @@ extension Worker {
         if let resource = takeConnectionQuota(session) {
             refuseConnect(
                 session, index,
-                resource == .totalConnections ? .quotaExceeded : .connectionRateExceeded,
+                resource == .totalConnectPerSecond ? .connectionRateExceeded : .quotaExceeded,
                 .session(.outOfTenantResource(resource: resource)))
             return
         }
@@ -118,23 +118,23 @@ extension Worker {
         var code: ReasonCode
         var event: Event
         var reason: String
-        var isOfWill = false
+        /// 3.x has no word for it.
+        var isUnsayable = false
     }
 
     private func refusal(
         of packet: ConnectPacket, _ settings: TenantSettings,
         _ session: UnsafeMutablePointer<Session>
     ) -> ConnectRefusal? {
-        let isEnabled =
-            switch packet.version {
-            case .v31: settings.mqtt31Enabled
-            case .v311: settings.mqtt311Enabled
-            case .v5: settings.mqtt5Enabled
-            }
-        if !isEnabled {
+        if !isEnabled(packet.version, settings) {
             return ConnectRefusal(
                 code: .unsupportedProtocolVersion, event: .channel(.unacceptedProtocolVer),
                 reason: "this version of MQTT is turned off")
+        }
+        if (session.pointee.rare?.connectSize ?? 0) > settings.packetBytesMax {
+            return ConnectRefusal(
+                code: .packetTooLarge, event: .channel(.protocolError(statement: "CONNECT size")),
+                reason: "the packet is too large", isUnsayable: true)
         }
         if packet.clientID.count > settings.clientIDBytesMax {
             return ConnectRefusal(
@@ -158,7 +158,7 @@ extension Worker {
         func refuse(_ code: ReasonCode, _ reason: String) -> ConnectRefusal {
             ConnectRefusal(
                 code: code, event: .channel(.protocolError(statement: reason)), reason: reason,
-                isOfWill: true)
+                isUnsayable: true)
         }
         if Int(will.qos.rawValue) > settings.maximumQoS {
             return refuse(.qosNotSupported, "the will's QoS is above the maximum [MQTT-3.2.2-12]")
@@ -177,7 +177,7 @@ extension Worker {
         if !isNameFine || will.topic.first == 0x24 {
             return ConnectRefusal(
                 code: .topicNameInvalid, event: .channel(.malformedWillTopic),
-                reason: "the will's topic is not allowed", isOfWill: true)
+                reason: "the will's topic is not allowed", isUnsayable: true)
         }
         if will.payloadFormat == 1, settings.payloadFormatValidationEnabled,
             !isText(will.payload)
@@ -203,6 +203,7 @@ extension Worker {
         rare.will = packet.will
         rare.authenticationMethod = packet.properties.authenticationMethod
         let isStored = rare.expirySeconds > 0
+        session.pointee.agreed.clientReceiveMaximum = packet.properties.receiveMaximum
         session.pointee.machine = SessionMachine(
             version: packet.version, isStored: isStored,
             receiveMaximum: min(
@@ -292,6 +293,9 @@ extension Worker {
         session.pointee.phase = .live
         session.pointee.connectedAtSeconds = UInt32(clamping: wallTime.milliseconds / 1_000)
         let settings = tenants[session.pointee.tenant].pointee.settings
+        session.pointee.agreed.packetBytesMax = UInt32(clamping: settings.packetBytesMax)
+        session.pointee.agreed.receiveMaximum = UInt16(clamping: settings.receiveMaximum)
+        session.pointee.agreed.topicAliasMax = UInt16(clamping: settings.topicAliasMax)
         port.setInputLimit(session.pointee.connection, settings.packetBytesMax)
         var connack = ConnackPacket(sessionPresent: sessionPresent, reasonCode: .success)
         if packet.version == .v5 {
@@ -316,6 +320,8 @@ extension Worker {
                     sessionPresent: sessionPresent, hasWill: packet.will != nil))
         }
         dropRareIfUnused(session)
+        // They may have changed since CONNECT came.
+        bringUpToDate(session, index)
         clearBusy(session)
     }
 

@@ -25,13 +25,16 @@ extension Worker {
         }
         guard noteLive(message, session) else { return }
         guard permitsDelivery(message, options.qos, session, index) else { return }
-        if options.qos == .atMostOnce {
+        if session.pointee.flags.contains(.metersFanOut), exceedsFanOut(message, session) {
+            return
+        }
+        if options.qos == .atMostOnce, !mustQueueQoS0(session) {
             deliverQoS0(&message, options, session)
             return
         }
         let mayGo =
-            session.pointee.machine.queue.isEmpty && session.pointee.machine.hasSendQuota
-            && !session.pointee.flags.contains(.outputFull)
+            options.qos != .atMostOnce && session.pointee.machine.queue.isEmpty
+            && session.pointee.machine.hasSendQuota && !isOutputBlocked(session)
         if mayGo {
             var options = options
             options.packetID = session.pointee.machine.openOutbound(options.qos)
@@ -199,6 +202,7 @@ extension Worker {
     private func noteOutput(_ session: UnsafeMutablePointer<Session>, _ count: Int) {
         metrics.publishesOut &+= 1
         metrics.bytesOut &+= UInt64(count)
+        if session.pointee.flags.contains(.metersOutput) { meterOutput(count, session) }
         if port.outputCount(session.pointee.connection) > WorkerLimits.outputHighWatermark {
             if !session.pointee.flags.contains(.outputFull) { noteStalled(session) }
         }
@@ -236,6 +240,7 @@ extension Worker {
                 }
                 let oldest = session.pointee.machine.queue.removeFirst()
                 if oldest.flight != 0 { discardWaiting(oldest.flight, session) }
+                countMemory(-oldest.record.count, session.pointee.tenant)
                 oldest.releaseAll()
                 drop(.overflow, message, session)
             case .disconnect:
@@ -247,6 +252,7 @@ extension Worker {
             }
         }
         record.retain()
+        countMemory(record.count, session.pointee.tenant)
         session.pointee.machine.queue.append(
             QueuedMessage(
                 record: record, qos: options.qos, retain: options.retain,

@@ -23,11 +23,16 @@ extension Worker {
                 plan, publisherHash: message.publisherHash, tenant: tenantBytes(message.tenant))
             var list: [StoredReceiver] = []
             while let receiver = receivers.next() { list.append(receiver) }
+            limitFanOut(&list, message)
             store(&message, list, origin, &groups)
         }
         for place in plan.places { send(&message, plan, to: place, &groups) }
         if !plan.ownTokens.isEmpty { deliverOwn(&message, plan.ownTokens) }
-        for index in plan.groups.indices { share(&message, plan, index, origin, &groups) }
+        if !plan.groups.isEmpty {
+            for index in 0..<servedGroups(plan.groups.count, message) {
+                share(&message, plan, index, origin, &groups)
+            }
+        }
         if groups.tracker == nil { finish(origin, .success) }
         if case .outbox(let task) = origin { outboxFannedOut(task) }
     }
@@ -233,6 +238,11 @@ extension Worker {
         let expiry = message.remainingSeconds(wallTime)
         let settings = tenants[message.tenant].pointee.settings
         for receiver in receivers {
+            if settings.totalPersistentFanOutBytesPerSecond != 0,
+                exceedsStoredFanOut(record.count, message)
+            {
+                continue
+            }
             let options = DeliveryOptions(
                 qos: min(message.qos, receiver.maximumQoS).rawValue,
                 retain: receiver.retainAsPublished && message.retain,

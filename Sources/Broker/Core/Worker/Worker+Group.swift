@@ -342,7 +342,7 @@ extension Worker {
 
     private func mayGo(_ session: UnsafeMutablePointer<Session>) -> Bool {
         session.pointee.machine.queue.isEmpty && session.pointee.machine.hasSendQuota
-            && !session.pointee.flags.contains(.outputFull)
+            && !isOutputBlocked(session)
             && session.pointee.rare?.stored?.waiting.isEmpty != false
     }
 
@@ -352,6 +352,7 @@ extension Worker {
     ) {
         guard mayGo(session) else {
             flight.record.retain()
+            countMemory(flight.record.count, session.pointee.tenant)
             session.pointee.machine.queue.append(
                 QueuedMessage(
                     record: flight.record, qos: delivery.qos, retain: delivery.retain,

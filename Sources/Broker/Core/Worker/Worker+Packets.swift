@@ -14,7 +14,7 @@ extension Worker {
         var offset = 0
         var last = 0
         while offset < bytes.count {
-            if session.pointee.flags.contains(.busy) || session.pointee.phase == .closing { break }
+            if session.pointee.isHeld || session.pointee.phase == .closing { break }
             let limit = packetSizeLimit(session)
             switch FixedHeader.decode(span, offset: offset, maximumPacketSize: limit) {
             case .frame(let header):
@@ -22,6 +22,9 @@ extension Worker {
                 offset &+= header.totalSize
                 metrics.packetsIn &+= 1
                 handle(header, span, session, index)
+                if session.pointee.flags.contains(.metersInput) {
+                    meterInput(header.totalSize, session, index)
+                }
             case .needMore:
                 return offset
             case .fault(let fault):
@@ -41,7 +44,7 @@ extension Worker {
 
     private func packetSizeLimit(_ session: UnsafeMutablePointer<Session>) -> Int {
         session.pointee.phase == .live
-            ? tenants[session.pointee.tenant].pointee.settings.packetBytesMax
+            ? Int(session.pointee.agreed.packetBytesMax)
             : limits.bytesBeforeConnect
     }
 
@@ -120,6 +123,7 @@ extension Worker {
     ) throws(DecodeFault) {
         if session.pointee.phase == .awaitsConnect, header.type == .connect {
             let packet = try ConnectPacket.decode(header, bytes, decodeOptions(session))
+            rareState(session).connectSize = header.totalSize
             handleConnect(packet, session, index)
         } else if session.pointee.phase == .authenticating, header.type == .auth {
             let packet = try AuthPacket.decode(header, bytes, decodeOptions(session))

@@ -92,7 +92,7 @@ extension Worker {
                 rebasing: buffer[Int(packet.topic.offset) - 2..<packet.topic.end])
         }
         guard packet.topicAlias != 0 else { return named }
-        let maximum = tenants[session.pointee.tenant].pointee.settings.topicAliasMax
+        let maximum = Int(session.pointee.agreed.topicAliasMax)
         let alias = Int(packet.topicAlias)
         let rare = rareState(session)
         let isKnown =
@@ -283,7 +283,7 @@ extension Worker {
     func openPublish(
         _ packet: PublishPacket, _ session: UnsafeMutablePointer<Session>, _ index: Int32
     ) -> UInt32? {
-        let limit = tenants[session.pointee.tenant].pointee.settings.receiveMaximum
+        let limit = Int(session.pointee.agreed.receiveMaximum)
         let verdict = session.pointee.machine.receivePublish(
             packetID: packet.packetID, qos: packet.qos, limit: limit)
         switch verdict {

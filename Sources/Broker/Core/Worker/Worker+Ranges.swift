@@ -72,8 +72,10 @@ extension Worker {
                 }
                 self.attached(attached, session, index)
             }
-        case .storedSubscription(let task):
-            storedSubscriptionDone(task, isDone ? SubscriptionResult.decode(result.array) : nil)
+        case .storedSubscription(let task, let positions, let tenant):
+            storedSubscriptionDone(
+                task, positions, tenant,
+                isDone ? SubscriptionResult.decode(result.array) : nil)
         case .route(let task, let entry): routeDone(task, entry, isDone ? result.array : nil)
         case .intentRoute(let task): intentRouteDone(task, isDone: isDone)
         case .match(let id, let attempt, let part):
@@ -109,7 +111,7 @@ extension Worker {
                 restoreMemberships(
                     page.subscriptions, skip: skip, hasMore: page.hasMore, session, index)
             }
-        case .detach, .routeRemoval, .intentsCompleted, .outboxDone, .pubrel: break
+        case .detach, .routeRemoval, .intentsCompleted, .outboxDone, .pubrel, .limits: break
         }
     }
 
@@ -166,6 +168,8 @@ extension Worker {
         }
         refuseConnect(
             session, index, .quotaExceeded,
-            .session(.outOfTenantResource(resource: .totalPersistentSessions)))
+            .session(
+                .outOfTenantResource(
+                    resource: session.pointee.rare?.exhausted ?? .totalPersistentSessions)))
     }
 }

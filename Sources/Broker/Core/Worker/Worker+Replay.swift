@@ -82,7 +82,7 @@ extension Worker {
     /// Messages that may be sent or queued now without a bound being touched.
     private func replayRoom(_ session: UnsafeMutablePointer<Session>) -> Int {
         let most = tenants[session.pointee.tenant].pointee.settings.sessionQueueMessagesMax / 2
-        if session.pointee.flags.contains(.outputFull) { return 0 }
+        if isOutputFull(session) { return 0 }
         let waiting =
             session.pointee.rare?.stored?.replayDebt ?? session.pointee.machine.queue.count
         return max(most, 1) - waiting
@@ -113,6 +113,7 @@ extension Worker {
             replay(result, item, task, session)
             guard session.pointee.phase == .live else { return }
         }
+        meterMatches(answer, session)
         task.left -= answer.items.count
         task.sent += answer.items.count
         if answer.hasMore, task.left > 0 {
@@ -133,6 +134,32 @@ extension Worker {
                         qos: Int(task.maximumQoS.rawValue), count: task.sent))
             }
         }
+    }
+
+    /// Retained messages read count towards the tenant's rates; who comes later pays.
+    private func meterMatches(_ answer: RetainAnswer, _ session: UnsafeMutablePointer<Session>) {
+        let tenant = tenants[session.pointee.tenant]
+        let bytes = answer.items.reduce(0) { $0 + Int($1.record.count) }
+        _ = tenant.pointee.account.force(
+            .totalRetainMatchPerSeconds, answer.items.count,
+            limit: tenant.pointee.settings.totalRetainMatchPerSecond, now: now)
+        _ = tenant.pointee.account.force(
+            .totalRetainMatchBytesPerSecond, bytes,
+            limit: tenant.pointee.settings.totalRetainMatchBytesPerSecond, now: now)
+    }
+
+    /// The rate of retained matches that is used up, if one is.
+    func exceedsMatchRate(_ tenant: TenantSlot) -> ResourceType? {
+        let record = tenants[tenant]
+        for resource in [
+            ResourceType.totalRetainMatchPerSeconds, .totalRetainMatchBytesPerSecond,
+        ] {
+            let limit = resource.limit(record.pointee.settings)
+            if record.pointee.account.force(resource, 0, limit: limit, now: now) > .zero {
+                return resource
+            }
+        }
+        return nil
     }
 
     /// A filter with wildcards is asked of every range in turn.

@@ -59,31 +59,81 @@ extension Worker {
         let settings = tenants[message.tenant].pointee.settings
         let expiry = message.remainingSeconds(wallTime)
         var command = RetainCommandEncoder()
-        if message.payload.isEmpty {
-            command.clear(tenant: tenant, topic: topic)
-        } else {
-            command.set(
-                tenant: tenant, topic: topic, record: RawSpan(_unsafeBytes: record.bytes),
-                expirySeconds: expiry ?? RetainCommandEncoder.never,
-                topicsMax: share(of: settings.totalRetainTopics),
-                bytesMax: UInt64(share(of: settings.totalRetainMessageSpaceBytes)))
-        }
         let task = RetainTask(
             record: record, origin: origin, lane: lane, topicHash: topicHash,
             tenant: message.tenant)
+        if message.payload.isEmpty {
+            command.clear(tenant: tenant, topic: topic)
+        } else {
+            if let resource = exceedsRetainRate(record.count, message.tenant) {
+                reportExhausted(resource, task)
+                retainRefused(task, .retainRefused)
+                return
+            }
+            reserveRetained(task, settings)
+            command.set(
+                tenant: tenant, topic: topic, record: RawSpan(_unsafeBytes: record.bytes),
+                expirySeconds: expiry ?? RetainCommandEncoder.never,
+                topicsMax: task.exhausted == .totalRetainTopics ? 0 : .max,
+                bytesMax: task.exhausted == .totalRetainMessageSpaceBytes ? 0 : .max)
+        }
         let key = RetainKeys.routingKey(tenant: tenant, topic: topic)
         let accepted = propose(.retain, key, .retain(task)) { $0.append(command.writer.bytes) }
-        if !accepted { retainRefused(task, .storeError) }
+        if !accepted {
+            giveBackRetained(task)
+            retainRefused(task, .storeError)
+        }
     }
 
-    /// A tenant's quota, dealt out to the ranges: each counts its own part.
-    private func share(of quota: Int) -> UInt32 {
-        if quota == 0 { return .max }
-        let ranges = max(client.map[.retain].count, 1)
-        return UInt32(clamping: max(1, (quota + ranges - 1) / ranges))
+    /// The rates of retained messages: which of them is used up, if one is.
+    private func exceedsRetainRate(_ size: Int, _ tenant: TenantSlot) -> ResourceType? {
+        guard take(.totalRetainedMessagesPerSeconds, 1, tenant) else {
+            return .totalRetainedMessagesPerSeconds
+        }
+        guard take(.totalRetainedBytesPerSecond, size, tenant) else {
+            return .totalRetainedBytesPerSecond
+        }
+        return nil
+    }
+
+    /// Counts a message as retained until its range has counted it. Where there is no room for one
+    /// more, its topic must be retained already, and the message no larger than the one there.
+    private func reserveRetained(_ task: RetainTask, _ settings: TenantSettings) {
+        if settings.totalRetainTopics != 0 {
+            if take(.totalRetainTopics, 1, task.tenant) {
+                task.reservedTopics = 1
+            } else {
+                task.exhausted = .totalRetainTopics
+            }
+        }
+        if settings.totalRetainMessageSpaceBytes != 0 {
+            if take(.totalRetainMessageSpaceBytes, task.record.count, task.tenant) {
+                task.reservedBytes = task.record.count
+            } else {
+                task.exhausted = task.exhausted ?? .totalRetainMessageSpaceBytes
+            }
+        }
+    }
+
+    private func giveBackRetained(_ task: RetainTask) {
+        giveBack(.totalRetainTopics, task.reservedTopics, task.tenant)
+        giveBack(.totalRetainMessageSpaceBytes, task.reservedBytes, task.tenant)
+        task.reservedTopics = 0
+        task.reservedBytes = 0
+    }
+
+    private func reportExhausted(_ resource: ResourceType, _ task: RetainTask) {
+        let message = Message(record: task.record.bytes, tenant: task.tenant, block: task.record)
+        let publisher = message.publisher
+        events.report(.outOfTenantResource, task.tenant) {
+            record(task.tenant, [UInt8](publisher)) {
+                .session(.outOfTenantResource(resource: resource))
+            }
+        }
     }
 
     func retainDone(_ task: RetainTask, _ status: CompletionStatus, _ result: RawSpan) {
+        giveBackRetained(task)
         switch status {
         case .unknown:
             reportRetainFailure(task)
@@ -100,13 +150,15 @@ extension Worker {
                 routeRecord(task.record, task.tenant, task.origin)
                 advanceRetained(task)
             } else {
+                if let resource = task.exhausted { reportExhausted(resource, task) }
                 retainRefused(task, .retainRefused)
             }
         }
     }
 
-    /// Over quota: a QoS 0 message is delivered all the same, and not retained; a publisher that
-    /// waits for an answer is told, and nothing has happened.
+    /// Over quota: a message for which nobody waits, or that was promised already, is delivered all
+    /// the same, and not retained; a publisher that waits for an answer is told, and nothing has
+    /// happened.
     private func retainRefused(_ task: RetainTask, _ reason: DropReason) {
         let message = Message(record: task.record.bytes, tenant: task.tenant, block: task.record)
         let topic = message.topicText
@@ -120,12 +172,14 @@ extension Worker {
                             topic: topic, isWill: task.isWill, reason: reason.name))
             }
         }
-        if case .none = task.origin {
-            routeRecord(task.record, task.tenant, task.origin)
-        } else if reason == .retainRefused {
-            finish(task.origin, .refused(.quotaExceeded))
-        } else {
-            finish(task.origin, .refused(.implementationSpecificError))
+        let isQuota = reason == .retainRefused
+        switch task.origin {
+        case .none: routeRecord(task.record, task.tenant, task.origin)
+        case .outbox where isQuota: routeRecord(task.record, task.tenant, task.origin)
+        case .outbox, .session:
+            finish(
+                task.origin,
+                .refused(isQuota ? .quotaExceeded : .implementationSpecificError))
         }
         advanceRetained(task)
     }

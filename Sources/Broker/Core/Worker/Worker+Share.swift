@@ -63,7 +63,7 @@ extension Worker {
     private func hasRoom(_ token: FilterToken, _ qos: QoS) -> Bool {
         guard let subscriber = filters.subscribers(token).first else { return false }
         let session = sessions[pointer: subscriber.session]
-        guard session.pointee.phase == .live, !session.pointee.flags.contains(.outputFull) else {
+        guard session.pointee.phase == .live, !isOutputFull(session) else {
             return false
         }
         return qos == .atMostOnce

@@ -18,14 +18,15 @@ extension Worker {
         session.pointee.phase = .attaching
         let name = sessionName(session)
         let settings = tenants[session.pointee.tenant].pointee.settings
-        let command = AttachCommand(
+        var command = AttachCommand(
             session: name, principal: session.pointee.principal,
             ownerEpoch: session.pointee.ownerEpoch, place: place,
             connectionToken: connectionToken(session, index),
             cleanStart: session.pointee.flags.contains(.cleanStart),
             expirySeconds: rare.expirySeconds, limits: queueLimits(settings),
-            tenantSessionsMax: UInt32(clamping: settings.totalPersistentSessions),
             sentThrough: sentThrough, will: rare.will.map { storedWill($0, session) })
+        command.isNewRefused = !reserveStoredSession(session)
+        rare.queueLimits = command.limits
         let accepted = propose(
             .inbox, InboxKeys.sessionPrefix(name), .attach(ref(session, index))
         ) { InboxCommand.attach(command).encode(into: &$0) }
@@ -44,7 +45,8 @@ extension Worker {
             }
         return QueueLimits(
             messagesMax: UInt32(clamping: settings.sessionQueueMessagesMax),
-            bytesMax: UInt32(clamping: settings.sessionQueueBytesMax), policy: policy)
+            bytesMax: UInt32(clamping: settings.sessionQueueBytesMax), policy: policy,
+            dropsOldestQoS0: settings.qos0DropOldest)
     }
 
     private func storedWill(
@@ -70,8 +72,11 @@ extension Worker {
         _ result: AttachResult, _ session: UnsafeMutablePointer<Session>, _ index: Int32
     ) {
         session.pointee.flags.insert(.attached)
+        giveBackReservedSession(session)
         guard let rare = session.pointee.rare else { return }
-        rare.stored = StoredState(incarnation: result.incarnation)
+        rare.stored = StoredState(
+            incarnation: result.incarnation,
+            limits: rare.queueLimits)
         for packetID in result.inboundPacketIDs {
             session.pointee.machine.inbound.restore(unreleased: packetID)
         }
@@ -88,11 +93,11 @@ extension Worker {
     /// Grants the inbox leader room to push: everything pushed can be sent at once.
     func grantCredit(_ session: UnsafeMutablePointer<Session>, restarts: Bool) {
         guard let stored = session.pointee.rare?.stored else { return }
-        let window = UInt64(
-            min(Int(session.pointee.machine.receiveMaximum), WorkerLimits.pushCreditMessages))
         if restarts { stored.restart() }
-        stored.messagesGranted = stored.messagesFinished + window
-        stored.bytesGranted = stored.bytesFinished + UInt64(WorkerLimits.pushCreditBytes)
+        stored.messagesGranted = max(
+            stored.messagesGranted, stored.messagesFinished + UInt64(creditMessages(session)))
+        stored.bytesGranted = max(
+            stored.bytesGranted, stored.bytesFinished + UInt64(creditBytes(session)))
         let name = sessionName(session)
         let message = CreditMessage(
             session: name, ownerEpoch: session.pointee.ownerEpoch, cursor: stored.cursor,
@@ -104,6 +109,25 @@ extension Worker {
                 message.encode(into: &$0)
             }
         }
+    }
+
+    /// How many messages may be on their way: as many as the client takes; of one that reads
+    /// slowly, the tenant's least.
+    private func creditMessages(_ session: UnsafeMutablePointer<Session>) -> Int {
+        let most = min(
+            Int(session.pointee.machine.receiveMaximum), WorkerLimits.pushCreditMessages)
+        guard session.pointee.flags.contains(.outputFull) else { return most }
+        return min(most, tenants[session.pointee.tenant].pointee.settings.sendWindowMin)
+    }
+
+    /// How many bytes: not more than its bandwidth lets through in a second.
+    private func creditBytes(_ session: UnsafeMutablePointer<Session>) -> Int {
+        guard session.pointee.flags.contains(.metersOutput) else {
+            return WorkerLimits.pushCreditBytes
+        }
+        let limit = tenants[session.pointee.tenant].pointee.settings.outboundBytesPerSecond
+        return limit == 0
+            ? WorkerLimits.pushCreditBytes : min(limit, WorkerLimits.pushCreditBytes)
     }
 
     /// Entries of a stored session's queue, in sequence order.
@@ -253,12 +277,10 @@ extension Worker {
                 continue
             }
             proposeAcknowledgements(stored, session, ref)
-            let window = stored.messagesGranted - stored.messagesFinished
-            let whole = min(
-                Int(session.pointee.machine.receiveMaximum), WorkerLimits.pushCreditMessages)
-            let bytesLeft = stored.bytesGranted - stored.bytesFinished
-            if Int(window) <= whole / 2 || bytesLeft <= UInt64(WorkerLimits.pushCreditBytes / 2),
-                !session.pointee.flags.contains(.outputFull)
+            if session.pointee.flags.contains(.outputHeld) { continue }
+            let messagesLeft = Int(stored.messagesGranted) - Int(stored.messagesFinished)
+            let bytesLeft = Int(stored.bytesGranted) - Int(stored.bytesFinished)
+            if messagesLeft <= creditMessages(session) / 2 || bytesLeft <= creditBytes(session) / 2
             {
                 grantCredit(session, restarts: false)
             }
@@ -443,11 +465,18 @@ final class StoredState {
     var transferred: [(membership: GroupMembership, sequence: UInt64)] = []
     /// In the worker's list of sessions with acknowledgements.
     var isMarked = false
+    /// Bounds of the queue as the inbox knows them.
+    var limits: QueueLimits
 
-    init(incarnation: UInt64) { self.incarnation = incarnation }
+    init(incarnation: UInt64, limits: QueueLimits) {
+        self.incarnation = incarnation
+        self.limits = limits
+    }
 
     func restart() {
         messagesFinished = 0
         bytesFinished = 0
+        messagesGranted = 0
+        bytesGranted = 0
     }
 }

@@ -43,6 +43,7 @@ extension Worker {
         }
         guard askFilters(task, session, index) else { return }
         reportDisallowed(task, session)
+        limitSubscribing(task, settings, session)
         setBusy(session)
         openWindow(for: task, session, index)
         for entry in task.entries { cancelReplays(of: entry.filter, session) }
@@ -142,6 +143,7 @@ extension Worker {
         guard askFilters(task, session, index), !endsForRefusal(task, session, index) else {
             return
         }
+        guard limitUnsubscribing(task, session, index) else { return }
         setBusy(session)
         for entry in task.entries { cancelReplays(of: entry.filter, session) }
         if session.pointee.machine.isStored {
@@ -198,16 +200,20 @@ extension Worker {
         let settings = tenants[session.pointee.tenant].pointee.settings
         task.waiting = 1
         for position in task.entries.indices where !task.entries[position].code.isFailure {
-            let hasRoom =
-                session.pointee.filters.count < settings.topicFiltersPerSessionMax
-                || isSubscribed(task.entries[position].filter, session)
-            guard hasRoom else {
+            let filter = task.entries[position].filter
+            let isFull = session.pointee.filters.count >= settings.topicFiltersPerSessionMax
+            let exhausted = isFull ? nil : takeSubscription(filter, session)
+            let isTaken = !isFull && exhausted == nil
+            guard isTaken || isSubscribed(filter, session) else {
+                if let exhausted { reportExhausted(exhausted, session) }
                 task.entries[position].code = .quotaExceeded
                 continue
             }
             let change = enterFilter(task.entries[position], task.subscriptionID, session, index)
             task.entries[position].isNew = !change.wasReplaced
-            if !change.wasReplaced {
+            if change.wasReplaced {
+                if isTaken { giveBackSubscription(filter, session) }
+            } else {
                 session.pointee.filters.append(change.token.slot)
                 metrics.subscriptions &+= 1
             }
@@ -300,9 +306,11 @@ extension Worker {
             case .notSubscribed: task.entries[position].code = .noSubscriptionExisted
             case .left(let slot):
                 forget(slot, session)
+                giveBackSubscription(filter, session)
                 reportRoute(task, position, session)
             case .last(let vacated):
                 forget(vacated.token.slot, session)
+                giveBackSubscription(filter, session)
                 if !removeRoute(vacated) {
                     reportLeftBehind(task.entries[position].filter, session)
                 }
@@ -347,6 +355,9 @@ extension Worker {
         _ slot: UInt32, _ session: UnsafeMutablePointer<Session>, _ index: Int32
     ) {
         metrics.subscriptions &-= 1
+        if let filter = filters.filter(slot: slot)?.filter {
+            giveBackSubscription([UInt8](filter), session)
+        }
         if case .last(let vacated) = filters.remove(session: index, slot: slot) {
             removeRoute(vacated)
         }
@@ -357,68 +368,97 @@ extension Worker {
     private func subscribeStored(
         _ task: SubscribeTask, _ session: UnsafeMutablePointer<Session>, _ index: Int32
     ) {
-        let name = sessionName(session)
-        let granted = task.entries.filter { !$0.code.isFailure }
-        guard !granted.isEmpty else {
-            answer(task, session, index)
-            return
-        }
+        let open = task.entries.indices.filter { !task.entries[$0].code.isFailure }
         let settings = tenants[session.pointee.tenant].pointee.settings
+        var adding: [Int] = []
+        var replacing: [Int] = []
+        for position in open {
+            if reserveSubscription(task, position, session) {
+                adding.append(position)
+            } else {
+                replacing.append(position)
+            }
+        }
+        // `noneNew` is another word.
+        let most = min(
+            UInt32(clamping: settings.topicFiltersPerSessionMax), SubscribeCommand.noneNew - 1)
+        task.waiting = 1
+        putSubscriptions(task, adding, filtersMax: most, session)
+        putSubscriptions(task, replacing, filtersMax: SubscribeCommand.noneNew, session)
+        arrived(task)
+    }
+
+    private func putSubscriptions(
+        _ task: SubscribeTask, _ positions: [Int], filtersMax: UInt32,
+        _ session: UnsafeMutablePointer<Session>
+    ) {
+        guard !positions.isEmpty else { return }
+        let name = sessionName(session)
         let command = SubscribeCommand(
-            session: name, ownerEpoch: session.pointee.ownerEpoch,
-            filtersMax: UInt32(clamping: settings.topicFiltersPerSessionMax),
-            subscriptions: granted.map {
-                StoredSubscription(
-                    filter: $0.filter, options: $0.options.rawValue & 0xFC | $0.code.rawValue & 3,
+            session: name, ownerEpoch: session.pointee.ownerEpoch, filtersMax: filtersMax,
+            subscriptions: positions.map {
+                let entry = task.entries[$0]
+                return StoredSubscription(
+                    filter: entry.filter,
+                    options: entry.options.rawValue & 0xFC | entry.code.rawValue & 3,
                     subscriptionID: task.subscriptionID)
             })
-        task.waiting = 1
+        task.waiting += 1
+        let tenant = session.pointee.tenant
         let accepted = propose(
-            .inbox, InboxKeys.sessionPrefix(name), .storedSubscription(task)
+            .inbox, InboxKeys.sessionPrefix(name), .storedSubscription(task, positions, tenant)
         ) { InboxCommand.subscribe(command).encode(into: &$0) }
-        if !accepted { failStored(task) }
+        if !accepted {
+            giveBackReservations(task, positions, tenant)
+            failStored(task, positions)
+        }
     }
 
     private func unsubscribeStored(
         _ task: SubscribeTask, _ session: UnsafeMutablePointer<Session>, _ index: Int32
     ) {
         let name = sessionName(session)
-        let valid = task.entries.filter { !$0.code.isFailure }
+        let valid = task.entries.indices.filter { !task.entries[$0].code.isFailure }
         guard !valid.isEmpty else {
             answer(task, session, index)
             return
         }
         let command = UnsubscribeCommand(
-            session: name, ownerEpoch: session.pointee.ownerEpoch, filters: valid.map(\.filter))
+            session: name, ownerEpoch: session.pointee.ownerEpoch,
+            filters: valid.map { task.entries[$0].filter })
         task.waiting = 1
         let accepted = propose(
-            .inbox, InboxKeys.sessionPrefix(name), .storedSubscription(task)
+            .inbox, InboxKeys.sessionPrefix(name),
+            .storedSubscription(task, valid, session.pointee.tenant)
         ) { InboxCommand.unsubscribe(command).encode(into: &$0) }
-        if !accepted { failStored(task) }
+        if !accepted { failStored(task, valid) }
     }
 
-    private func failStored(_ task: SubscribeTask) {
-        for position in task.entries.indices where !task.entries[position].code.isFailure {
-            task.entries[position].code = .implementationSpecificError
-        }
+    private func failStored(_ task: SubscribeTask, _ positions: [Int]) {
+        for position in positions { task.entries[position].code = .implementationSpecificError }
         arrived(task)
     }
 
     /// The inbox has the subscriptions and their intents; now the routes.
-    func storedSubscriptionDone(_ task: SubscribeTask, _ result: SubscriptionResult?) {
+    func storedSubscriptionDone(
+        _ task: SubscribeTask, _ positions: [Int], _ tenant: TenantSlot,
+        _ result: SubscriptionResult?
+    ) {
+        giveBackReservations(task, positions, tenant)
         guard let session = find(task.session) else { return }
-        let open = task.entries.indices.filter { !task.entries[$0].code.isFailure }
-        guard let result, result.items.count == open.count else {
-            failStored(task)
+        guard let result, result.items.count == positions.count else {
+            failStored(task, positions)
             return
         }
         task.incarnation = result.incarnation
-        for (position, item) in zip(open, result.items) {
+        for (position, item) in zip(positions, result.items) {
             task.entries[position].intent = item.intent
             switch item.outcome {
             case .changed: break
             case .replaced: task.entries[position].isNew = false
-            case .quotaExceeded: task.entries[position].code = .quotaExceeded
+            case .quotaExceeded:
+                task.entries[position].code = .quotaExceeded
+                if let exhausted = task.exhausted { reportExhausted(exhausted, session) }
             case .absent: task.entries[position].code = .noSubscriptionExisted
             }
             if item.intent != 0 { changeStoredRoute(task, position, session) }

@@ -25,6 +25,7 @@ extension Worker {
         else { return }
         session.pointee.flags.remove(.busy)
         session.pointee.lastReceived = now
+        if session.pointee.flags.contains(.inputHeld) { return }
         port.resumeInput(session.pointee.connection)
     }
 
@@ -53,32 +54,6 @@ extension Worker {
     }
 
     func tenantBytes(_ slot: TenantSlot) -> [UInt8] { tenantNames[Int(slot.index)] }
-
-    // MARK: Quotas
-
-    /// A connection within the tenant's quota of connections and its rate of them.
-    /// Returns what is used up, nil if there was room.
-    func takeConnectionQuota(_ session: UnsafeMutablePointer<Session>) -> ResourceType? {
-        guard take(.totalConnectPerSecond, 1, session.pointee.tenant) else {
-            return .totalConnectPerSecond
-        }
-        guard take(.totalConnections, 1, session.pointee.tenant) else { return .totalConnections }
-        session.pointee.flags.insert(.tenantCounted)
-        return nil
-    }
-
-    func giveBackQuotas(_ session: UnsafeMutablePointer<Session>) {
-        guard session.pointee.flags.contains(.tenantCounted) else { return }
-        session.pointee.flags.remove(.tenantCounted)
-        tenants[session.pointee.tenant].pointee.account.giveBack(.totalConnections, 1)
-    }
-
-    /// Takes some of a tenant's resource, if its settings leave any.
-    func take(_ resource: ResourceType, _ amount: Int, _ tenant: TenantSlot) -> Bool {
-        let record = tenants[tenant]
-        return record.pointee.account.take(
-            resource, amount, limit: resource.limit(record.pointee.settings), now: now)
-    }
 
     // MARK: Events
 

@@ -96,6 +96,13 @@ package final class Worker<Port: WorkerPort> {
     let tenantStore: TenantStore
     let accounts: TenantAccountTable
     var tenantChangesSeen: UInt64 = 0
+    /// What the machines homed here count for their tenants.
+    let usage: UsageLedger
+    /// Memory of sessions that this turn has changed: by tenant, and those tenants.
+    var memoryChanges: [Int] = []
+    var changedMemory: [TenantSlot] = []
+    /// The walk through the sessions of tenants whose settings have changed.
+    var sweep = SettingsSweep()
     package var events: EventQueue
 
     // Ranges.
@@ -143,6 +150,7 @@ package final class Worker<Port: WorkerPort> {
         nodeLoad = options.load
         limitsEpoch = options.limits.epoch
         limits = options.limits.current
+        usage = parts.usage
         events = EventQueue(wanted: options.wantedEvents)
         outbox = parts.outbox
         client = parts.client
@@ -177,9 +185,10 @@ package final class Worker<Port: WorkerPort> {
         refreshTenants()
         refreshLimits()
         let isJudging = refreshPermissions()
+        let isSweeping = sweepSettings()
         fireTimers()
         drainSome()
-        let hasMore = host.turn(now: now, wallTime: wallTime) || isJudging
+        let hasMore = host.turn(now: now, wallTime: wallTime) || isJudging || isSweeping
         client.tick(now: now, completions: completions)
         drainCompletions()
         flushAcknowledgements()
@@ -193,6 +202,7 @@ package final class Worker<Port: WorkerPort> {
             acknowledging += retryAcknowledging
             retryAcknowledging.removeAll()
         }
+        publishUsage()
         return hasMore
     }
 
@@ -201,14 +211,6 @@ package final class Worker<Port: WorkerPort> {
         min(
             timers.nextDeadline, client.nextDeadline, drainsAt,
             host.nextDeadline(now: now, wallTime: wallTime))
-    }
-
-    private func refreshTenants() {
-        reportChangedSettings()
-        let epoch = tenantStore.epoch
-        guard epoch != tenants.epoch else { return }
-        _ = tenants.refresh(epoch: epoch) { tenantStore.settings(for: $0) }
-        noteDebugging()
     }
 
     // MARK: Connections
@@ -258,8 +260,7 @@ package final class Worker<Port: WorkerPort> {
         guard session.pointee.flags.contains(.outputFull) else { return }
         session.pointee.flags.remove(.outputFull)
         guard session.pointee.phase == .live else { return }
-        sendQueued(session, index)
-        if session.pointee.machine.isStored { grantCredit(session, restarts: false) }
+        resumeOutput(session, index)
     }
 
     // MARK: Mail
@@ -306,15 +307,18 @@ package struct WorkerParts {
     package var outbox: Outbox
     package var client: RangeClient
     package var host: RangeHost
+    package var usage: UsageLedger
 
     package init(
-        now: Instant, wallTime: WallTime, outbox: Outbox, client: RangeClient, host: RangeHost
+        now: Instant, wallTime: WallTime, outbox: Outbox, client: RangeClient, host: RangeHost,
+        usage: UsageLedger
     ) {
         self.now = now
         self.wallTime = wallTime
         self.outbox = outbox
         self.client = client
         self.host = host
+        self.usage = usage
     }
 }
 

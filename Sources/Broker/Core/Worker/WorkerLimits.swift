@@ -57,4 +57,9 @@ package enum WorkerLimits {
     package static let accessAnswerWithin = Duration.seconds(5)
     /// Mail to another worker above which QoS 0 towards it is dropped.
     package static let mailBacklogMax = 32 << 20
+    /// Sessions looked at in one turn after settings have changed.
+    package static let sweptPerTurn = 512
+    /// How long a connection is not read because its tenant's bytes are used up, before it is
+    /// closed.
+    package static let inputHeldMax = Duration.seconds(5)
 }

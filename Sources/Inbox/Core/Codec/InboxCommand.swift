@@ -21,12 +21,13 @@ package enum InboxCommand: Equatable, Sendable {
     case groupJoin(GroupJoinCommand)
     case groupLeave(GroupLeaveCommand)
     case groupTake(GroupTakeCommand)
+    case limits(LimitsCommand)
 
     /// Numbers of the wire format; never reused.
     enum Kind: UInt8 {
         case attach = 1, detach, subscribe, unsubscribe, completeIntents, insert, acknowledge
         case outboxPut, outboxPublish, outboxDone, pubrelReceived, terminate, expireTenant
-        case groupJoin, groupLeave, groupTake
+        case groupJoin, groupLeave, groupTake, limits
     }
 
     var kind: Kind {
@@ -47,6 +48,7 @@ package enum InboxCommand: Equatable, Sendable {
         case .groupJoin: .groupJoin
         case .groupLeave: .groupLeave
         case .groupTake: .groupTake
+        case .limits: .limits
         }
     }
 
@@ -78,6 +80,7 @@ package enum InboxCommand: Equatable, Sendable {
         case .groupJoin(let command): command.encode(into: &writer)
         case .groupLeave(let command): command.encode(into: &writer)
         case .groupTake(let command): command.encode(into: &writer)
+        case .limits(let command): command.encode(into: &writer)
         }
     }
 
@@ -111,6 +114,7 @@ package enum InboxCommand: Equatable, Sendable {
             case .groupJoin: .groupJoin(GroupJoinCommand(&fields))
             case .groupLeave: .groupLeave(GroupLeaveCommand(&fields))
             case .groupTake: .groupTake(GroupTakeCommand(&fields))
+            case .limits: .limits(LimitsCommand(&fields))
             }
         return fields.isFine ? command : nil
     }

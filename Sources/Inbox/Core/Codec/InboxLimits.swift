@@ -55,4 +55,6 @@ package enum InboxLimits {
     /// Members of one shared group's inbox, and messages that one member holds unacknowledged.
     package static let groupMembersMax = 65_535
     package static let groupLeasesPerMember = 1024
+    /// What a stored session counts towards its tenant's space, beside its queue.
+    package static let sessionBytes = 128
 }

@@ -231,9 +231,7 @@ package struct SessionSummary: Equatable, Sendable {
         writer.append(bigEndian: expiresAt.milliseconds)
         writer.append(bigEndian: willDueAt.milliseconds)
         writer.append(bigEndian: subscriptionCount)
-        writer.append(bigEndian: limits.messagesMax)
-        writer.append(bigEndian: limits.bytesMax)
-        writer.append(limits.policy.rawValue)
+        limits.encode(into: &writer)
         writer.append(bigEndian: queuedMessages)
         writer.append(bigEndian: queuedBytes)
         writer.append(bigEndian: pubrelsOwed)
@@ -256,13 +254,7 @@ package struct SessionSummary: Equatable, Sendable {
         expiresAt = fields.time()
         willDueAt = fields.time()
         subscriptionCount = fields.u32()
-        limits.messagesMax = fields.u32()
-        limits.bytesMax = fields.u32()
-        if let policy = QueuePolicy(rawValue: fields.u8()) {
-            limits.policy = policy
-        } else {
-            fields.fail()
-        }
+        limits = QueueLimits(&fields)
         queuedMessages = fields.u32()
         queuedBytes = fields.u64()
         pubrelsOwed = fields.u32()

@@ -36,11 +36,36 @@ package struct QueueLimits: Equatable, Sendable {
     package var messagesMax: UInt32
     package var bytesMax: UInt32
     package var policy: QueuePolicy
+    /// What a full queue does for QoS 0, which has a bound of its own of as many messages.
+    package var dropsOldestQoS0: Bool
 
-    package init(messagesMax: UInt32, bytesMax: UInt32, policy: QueuePolicy) {
+    package init(
+        messagesMax: UInt32, bytesMax: UInt32, policy: QueuePolicy, dropsOldestQoS0: Bool = false
+    ) {
         self.messagesMax = messagesMax
         self.bytesMax = bytesMax
         self.policy = policy
+        self.dropsOldestQoS0 = dropsOldestQoS0
+    }
+
+    private static let qos0Bit: UInt8 = 0x80
+
+    /// messages max u32 | bytes max u32 | policy u8, with bit 7 for QoS 0
+    func encode(into writer: inout ByteWriter) {
+        writer.append(bigEndian: messagesMax)
+        writer.append(bigEndian: bytesMax)
+        writer.append(policy.rawValue | (dropsOldestQoS0 ? Self.qos0Bit : 0))
+    }
+
+    init(_ fields: inout FieldReader) {
+        self.init(messagesMax: fields.u32(), bytesMax: fields.u32(), policy: .dropOldest)
+        let byte = fields.u8()
+        dropsOldestQoS0 = byte & Self.qos0Bit != 0
+        if let policy = QueuePolicy(rawValue: byte & ~Self.qos0Bit) {
+            self.policy = policy
+        } else {
+            fields.fail()
+        }
     }
 }
 

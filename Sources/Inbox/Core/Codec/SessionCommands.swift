@@ -13,9 +13,10 @@ package struct AttachCommand: Equatable, Sendable {
     /// 0: the session ends with the connection; `UInt32.max`: never.
     package var expirySeconds: UInt32
     package var limits: QueueLimits
-    /// Sessions of the tenant in this range, at most; 0 for no limit. Approximate for the tenant
-    /// as a whole: each range counts its own.
+    /// Sessions of the tenant in this range, at most; 0 for no limit.
     package var tenantSessionsMax: UInt32
+    /// The tenant may have no more stored sessions: one is taken up only if it is there.
+    package var isNewRefused = false
     /// From the claim's answer: entries up to here may have been sent before (DUP).
     package var sentThrough: UInt64
     package var will: StoredWill?
@@ -44,11 +45,10 @@ package struct AttachCommand: Equatable, Sendable {
         writer.append(bigEndian: ownerEpoch.rawValue)
         writer.append(place: place)
         writer.append(bigEndian: connectionToken)
-        writer.append((cleanStart ? 1 : 0) | (will == nil ? 0 : 2))
+        writer.append(
+            (cleanStart ? 1 : 0) | (will == nil ? 0 : 2) | (isNewRefused ? 4 : 0))
         writer.append(bigEndian: expirySeconds)
-        writer.append(bigEndian: limits.messagesMax)
-        writer.append(bigEndian: limits.bytesMax)
-        writer.append(limits.policy.rawValue)
+        limits.encode(into: &writer)
         writer.append(bigEndian: tenantSessionsMax)
         writer.append(bigEndian: sentThrough)
         if let will {
@@ -65,18 +65,40 @@ package struct AttachCommand: Equatable, Sendable {
         connectionToken = fields.u64()
         let flags = fields.u8()
         cleanStart = flags & 1 != 0
+        isNewRefused = flags & 4 != 0
         expirySeconds = fields.u32()
-        limits = QueueLimits(messagesMax: fields.u32(), bytesMax: fields.u32(), policy: .dropOldest)
-        if let policy = QueuePolicy(rawValue: fields.u8()) {
-            limits.policy = policy
-        } else {
-            fields.fail()
-        }
+        limits = QueueLimits(&fields)
         tenantSessionsMax = fields.u32()
         sentThrough = fields.u64()
         if flags & 2 != 0 {
             will = StoredWill(delaySeconds: fields.u32(), record: fields.bytes32())
         }
+    }
+}
+
+/// The tenant's settings have changed while the session is attached: other bounds of its queue.
+/// What is queued beyond them stays.
+package struct LimitsCommand: Equatable, Sendable {
+    package var session: SessionName
+    package var ownerEpoch: OwnerEpoch
+    package var limits: QueueLimits
+
+    package init(session: SessionName, ownerEpoch: OwnerEpoch, limits: QueueLimits) {
+        self.session = session
+        self.ownerEpoch = ownerEpoch
+        self.limits = limits
+    }
+
+    func encode(into writer: inout ByteWriter) {
+        session.encode(into: &writer)
+        writer.append(bigEndian: ownerEpoch.rawValue)
+        limits.encode(into: &writer)
+    }
+
+    init(_ fields: inout FieldReader) {
+        session = SessionName(&fields)
+        ownerEpoch = OwnerEpoch(fields.u64())
+        limits = QueueLimits(&fields)
     }
 }
 
@@ -127,8 +149,9 @@ package struct SubscribeCommand: Equatable, Sendable {
     package var session: SessionName
     /// `.none` on behalf of an administrator.
     package var ownerEpoch: OwnerEpoch
-    /// Subscriptions of the session, at most; 0 for no limit.
+    /// Subscriptions of the session, at most; 0 for no limit, `noneNew` to replace only.
     package var filtersMax: UInt32
+    package static let noneNew = UInt32.max
     package var subscriptions: [StoredSubscription]
 
     package init(

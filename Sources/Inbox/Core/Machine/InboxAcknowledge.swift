@@ -107,6 +107,7 @@ extension InboxMachine {
             }
             releaseBody(entry.body, output)
         }
+        queue.forgetBytes()
         session.pointee.queue = nil
         return messages
     }

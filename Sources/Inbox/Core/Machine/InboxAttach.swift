@@ -39,6 +39,7 @@ extension InboxMachine {
     }
 
     private func isQuotaReached(_ command: AttachCommand) -> Bool {
+        if command.isNewRefused { return true }
         guard command.tenantSessionsMax > 0, let tenant = tenants.find(command.session.tenant)
         else { return false }
         return tenantCounts[Int(tenant)].stored >= UInt64(command.tenantSessionsMax)
@@ -68,9 +69,7 @@ extension InboxMachine {
         session.pointee.ownerEpoch = command.ownerEpoch.rawValue
         session.pointee.expirySeconds = command.expirySeconds
         session.pointee.expiresAt = 0
-        session.pointee.messagesMax = command.limits.messagesMax
-        session.pointee.bytesMax = command.limits.bytesMax
-        session.pointee.policy = command.limits.policy
+        session.pointee.limits = command.limits
         session.pointee.pusher = nil
         setAttached(
             index, SessionConnection(place: command.place, token: command.connectionToken))
@@ -79,6 +78,13 @@ extension InboxMachine {
         putMeta(index, output)
         putCounters(index, output)
         schedule(index)
+    }
+
+    func changeLimits(_ command: LimitsCommand, _ output: MachineOutput) {
+        guard let index = owned(command.session, command.ownerEpoch, output) else { return }
+        sessions[index].pointee.limits = command.limits
+        putMeta(index, output)
+        output.result.append(status: .ok)
     }
 
     /// Larger than that of any session this client id had: range time never goes back.

@@ -115,7 +115,11 @@ extension InboxMachine {
         if insertion.head.expirySeconds == 0 { return .expired }
         if let source = insertion.head.source, isRepeat(index, source) { return .duplicate }
         let size = UInt32(insertion.head.record.count)
-        if let refusal = makeRoom(index, size, &droppedOldest, output) { return refusal }
+        if let refusal = makeRoom(
+            index, receiver.options.qos, size, &droppedOldest, output)
+        {
+            return refusal
+        }
         if let source = insertion.head.source { mark(index, source, output) }
         let session = sessions[index]
         let sequence = session.pointee.nextSequence
@@ -139,35 +143,42 @@ extension InboxMachine {
         if let queue = session.pointee.queue {
             queue.append(entry)
         } else {
-            let queue = SessionQueue(queueTotals)
+            let queue = SessionQueue(queueTotals, line(index))
             queue.append(entry)
             session.pointee.queue = queue
         }
         if entry.expiresAt != 0 { schedule(index) }
     }
 
-    /// Sees to the limits of the queue: nil if there is room now.
+    /// Sees to the limits of the queue: nil if there is room now. QoS 0 has room for as many
+    /// messages of its own, so that it drives out nothing that was promised.
     private func makeRoom(
-        _ index: Int32, _ size: UInt32, _ droppedOldest: inout Int, _ output: MachineOutput
+        _ index: Int32, _ qos: UInt8, _ size: UInt32, _ droppedOldest: inout Int,
+        _ output: MachineOutput
     ) -> InsertOutcome? {
-        let session = sessions[index]
-        let messagesMax = session.pointee.messagesMax == 0 ? .max : session.pointee.messagesMax
-        let bytesMax =
-            session.pointee.bytesMax == 0 ? .max : UInt64(session.pointee.bytesMax)
-        guard let queue = session.pointee.queue else {
+        let limits = sessions[index].pointee.limits
+        let messagesMax = limits.messagesMax == 0 ? .max : limits.messagesMax
+        let bytesMax = limits.bytesMax == 0 ? .max : UInt64(limits.bytesMax)
+        guard let queue = sessions[index].pointee.queue else {
             return UInt64(size) > bytesMax ? .droppedFullBytes : nil
         }
+        let isQoS0 = qos == 0
+        let policy =
+            isQoS0 ? (limits.dropsOldestQoS0 ? .dropOldest : .dropNewest) : limits.policy
         while true {
-            let isLong = queue.messages >= messagesMax
+            let isLong =
+                (isQoS0 ? queue.qos0Messages : queue.messages - queue.qos0Messages) >= messagesMax
             let isLarge = queue.bytes + UInt64(size) > bytesMax
             if !isLong, !isLarge { return nil }
-            switch session.pointee.policy {
+            switch policy {
             case .dropNewest: return isLong ? .droppedFullMessages : .droppedFullBytes
             case .reject: return .rejected
             case .dropOldest:
-                guard UInt64(size) <= bytesMax, let oldest = queue.oldestDroppable() else {
-                    return .droppedFullBytes
-                }
+                guard UInt64(size) <= bytesMax,
+                    let oldest = isQoS0
+                        ? queue.oldestDroppable(isQoS0: true)
+                        : queue.oldestDroppable(isQoS0: isLong ? false : nil)
+                else { return .droppedFullBytes }
                 removeEntry(index, oldest, output)
                 droppedOldest += 1
             }

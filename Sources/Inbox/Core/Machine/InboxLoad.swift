@@ -41,12 +41,13 @@ extension InboxMachine {
         case .meta: loadMeta(index, &row)
         case .counters: loadCounters(index, &row)
         case .subscription:
-            sessions[index].pointee.bytes.putSubscription(
-                StoredSubscription(
-                    filter: [UInt8](suffix.slice(suffix.remaining)), options: row.u8(),
-                    subscriptionID: row.u32()))
+            let subscription = StoredSubscription(
+                filter: [UInt8](suffix.slice(suffix.remaining)), options: row.u8(),
+                subscriptionID: row.u32())
+            sessions[index].pointee.bytes.putSubscription(subscription)
             sessions[index].pointee.subscriptionCount += 1
             subscriptionTotal += 1
+            countSubscription(index, subscription.filter, 1)
         case .entry: loadEntry(index, suffix.u64(), &row)
         case .inFlight: loadInFlight(index, suffix.u64(), &row)
         case .outbox: loadOutbox(index, suffix.u64(), &row)
@@ -86,10 +87,7 @@ extension InboxMachine {
         session.pointee.bytes.setPrincipal(row.bytes16())
         session.pointee.expirySeconds = row.u32()
         session.pointee.expiresAt = row.u64()
-        session.pointee.messagesMax = row.u32()
-        session.pointee.bytesMax = row.u32()
-        guard let policy = QueuePolicy(rawValue: row.u8()) else { return row.fail() }
-        session.pointee.policy = policy
+        session.pointee.limits = QueueLimits(&row)
         epochMax = max(epochMax, session.pointee.ownerEpoch)
         setKind(index, kind)
         if flags & 1 != 0 {
@@ -118,7 +116,7 @@ extension InboxMachine {
 
     private func queue(_ index: Int32) -> SessionQueue {
         if let queue = sessions[index].pointee.queue { return queue }
-        let queue = SessionQueue(queueTotals)
+        let queue = SessionQueue(queueTotals, line(index))
         sessions[index].pointee.queue = queue
         return queue
     }

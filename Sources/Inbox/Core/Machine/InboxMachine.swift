@@ -14,15 +14,18 @@ import KV
 /// `InboxQueries`, `InboxLoad` (rows to memory), `InboxSplit`.
 package final class InboxMachine: RangeMachine {
     /// What a replica knows of its node.
-    package struct Options: Sendable {
+    package struct Options {
         /// The replica's home: fan-out and route changes are sent there.
         package var home: Place
         /// Seed of tables in memory, from the system.
         package var hashSeed: UInt64
+        /// Where what tenants hold is counted.
+        package var usage: UsageLedger
 
-        package init(home: Place, hashSeed: UInt64) {
+        package init(home: Place, hashSeed: UInt64, usage: UsageLedger = UsageLedger()) {
             self.home = home
             self.hashSeed = hashSeed
+            self.usage = usage
         }
     }
 
@@ -77,6 +80,8 @@ package final class InboxMachine: RangeMachine {
     struct TenantCounts {
         var stored: UInt64 = 0
         var attached: UInt64 = 0
+        /// Of the whole worker.
+        var line: UsageLedger.Line
     }
 
     package func apply(_ command: RawSpan, at position: ApplyPosition, output: MachineOutput) {
@@ -116,6 +121,7 @@ package final class InboxMachine: RangeMachine {
         case .groupJoin(let command): groupJoin(command, position, output)
         case .groupLeave(let command): groupLeave(command, position, output)
         case .groupTake(let command): groupTake(command, output)
+        case .limits(let command): changeLimits(command, output)
         }
     }
 

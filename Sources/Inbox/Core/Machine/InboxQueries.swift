@@ -18,9 +18,7 @@ extension InboxMachine {
         summary.expirySeconds = session.pointee.expirySeconds
         summary.expiresAt = WallTime(milliseconds: session.pointee.expiresAt)
         summary.subscriptionCount = session.pointee.subscriptionCount
-        summary.limits = QueueLimits(
-            messagesMax: session.pointee.messagesMax, bytesMax: session.pointee.bytesMax,
-            policy: session.pointee.policy)
+        summary.limits = session.pointee.limits
         if let queue = session.pointee.queue {
             summary.queuedMessages = queue.messages
             summary.queuedBytes = queue.bytes

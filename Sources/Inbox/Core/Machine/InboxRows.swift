@@ -51,9 +51,7 @@ extension InboxMachine {
         value.append(bytes16: session.pointee.bytes.principal)
         value.append(bigEndian: session.pointee.expirySeconds)
         value.append(bigEndian: session.pointee.expiresAt)
-        value.append(bigEndian: session.pointee.messagesMax)
-        value.append(bigEndian: session.pointee.bytesMax)
-        value.append(session.pointee.policy.rawValue)
+        session.pointee.limits.encode(into: &value)
         if session.pointee.connection >= 0 {
             let connection = connections[pointer: session.pointee.connection].pointee
             value.append(place: connection.place)
@@ -125,7 +123,14 @@ extension InboxMachine {
     /// A tenant's number with one more user, and room for its counts.
     func retainTenant(_ name: [UInt8]) -> UInt32 {
         let tenant = tenants.retain(name)
-        while tenantCounts.count <= Int(tenant) { tenantCounts.append(TenantCounts()) }
+        if Int(tenant) >= tenantCounts.count {
+            let line = options.usage.line(of: name)
+            while tenantCounts.count <= Int(tenant) {
+                tenantCounts.append(TenantCounts(line: line))
+            }
+        } else if tenantCounts[Int(tenant)].line.tenant != name {
+            tenantCounts[Int(tenant)].line = options.usage.line(of: name)
+        }
         return tenant
     }
 
@@ -156,9 +161,32 @@ extension InboxMachine {
     func setKind(_ index: Int32, _ kind: Session.Kind) {
         let session = sessions[index]
         let tenant = Int(session.pointee.tenant)
-        if session.pointee.kind == .stored { tenantCounts[tenant].stored -= 1 }
-        if kind == .stored { tenantCounts[tenant].stored += 1 }
+        if session.pointee.kind == .stored { countStored(tenant, -1) }
+        if kind == .stored { countStored(tenant, 1) }
         session.pointee.kind = kind
+    }
+
+    private func countStored(_ tenant: Int, _ change: Int) {
+        tenantCounts[tenant].stored = UInt64(Int(tenantCounts[tenant].stored) + change)
+        let line = tenantCounts[tenant].line
+        line.amounts.storedSessions += change
+        line.amounts.storedBytes += change * InboxLimits.sessionBytes
+    }
+
+    /// Where what the tenant of a record holds is counted.
+    func line(_ index: Int32) -> UsageLedger.Line {
+        tenantCounts[Int(sessions[index].pointee.tenant)].line
+    }
+
+    /// Counts subscriptions of a session that come or go.
+    func countSubscription(_ index: Int32, _ filter: [UInt8], _ change: Int) {
+        let line = line(index)
+        line.amounts.subscriptions += change
+        if filter.first == 0x24,
+            filter.starts(with: "$share/".utf8) || filter.starts(with: "$oshare/".utf8)
+        {
+            line.amounts.sharedSubscriptions += change
+        }
     }
 
     /// Sets or ends the connection of a record, as the log says.

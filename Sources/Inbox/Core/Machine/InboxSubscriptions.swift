@@ -33,7 +33,7 @@ extension InboxMachine {
         for subscription in command.subscriptions {
             let old = session.pointee.bytes.subscription(subscription.filter)
             if old == nil,
-                (command.filtersMax > 0 && session.pointee.subscriptionCount >= command.filtersMax)
+                isFull(session.pointee.subscriptionCount, command.filtersMax)
                     || openIntents(index) >= InboxLimits.intentsMax
             {
                 result.items.append(.init(outcome: .quotaExceeded, intent: 0))
@@ -50,6 +50,10 @@ extension InboxMachine {
         finishSubscriptions(index, result, output)
     }
 
+    private func isFull(_ count: UInt32, _ most: UInt32) -> Bool {
+        most == SubscribeCommand.noneNew || most > 0 && count >= most
+    }
+
     func unsubscribe(
         _ command: UnsubscribeCommand, _ position: ApplyPosition, _ output: MachineOutput
     ) {
@@ -64,6 +68,7 @@ extension InboxMachine {
             session.pointee.bytes.removeSubscription(filter)
             session.pointee.subscriptionCount -= 1
             subscriptionTotal -= 1
+            countSubscription(index, filter, -1)
             beginKey(index, .subscription, filter)
             delete(output)
             let intent = addIntent(index, isAddition: false, old, output)
@@ -101,6 +106,7 @@ extension InboxMachine {
         if isNew {
             session.pointee.subscriptionCount += 1
             subscriptionTotal += 1
+            countSubscription(index, subscription.filter, 1)
         }
         beginKey(index, .subscription, subscription.filter)
         beginValue()
@@ -178,6 +184,7 @@ extension InboxMachine {
         session.pointee.subscriptionCount = 0
         let firstNumber = session.pointee.nextNumber
         for subscription in all {
+            countSubscription(index, subscription.filter, -1)
             beginKey(index, .subscription, subscription.filter)
             delete(output)
             _ = addIntent(index, isAddition: false, subscription, output)

@@ -1,4 +1,5 @@
 import Base
+import KV
 
 /// What all queues of a machine hold together.
 package final class QueueTotals {
@@ -42,20 +43,29 @@ final class SessionQueue {
     private(set) var messages: UInt32 = 0
     /// Their bytes.
     private(set) var bytes: UInt64 = 0
+    /// Those of them with QoS 0.
+    private(set) var qos0Messages: UInt32 = 0
     /// Entries whose PUBREL is owed.
     private(set) var releasedCount: UInt32 = 0
     /// No entry expires before it (it may be too early); `UInt64.max` if none does.
     var nextExpiry = UInt64.max
-
+    /// Where the bytes count towards the tenant's space.
+    private let line: UsageLedger.Line
     /// The machine's, in which this queue is counted.
     private var totals: QueueTotals
 
-    init(_ totals: QueueTotals) { self.totals = totals }
+    init(_ totals: QueueTotals, _ line: UsageLedger.Line) {
+        self.totals = totals
+        self.line = line
+    }
 
     deinit {
         totals.messages -= UInt64(messages)
         totals.bytes -= bytes
     }
+
+    /// The queue goes with everything in it.
+    func forgetBytes() { line.amounts.storedBytes -= Int(bytes) }
 
     /// The session goes to another machine.
     func move(to other: QueueTotals) {
@@ -89,6 +99,8 @@ final class SessionQueue {
             bytes = UInt64(Int(bytes) + sign * Int(entry.byteCount))
             totals.messages = UInt64(Int(totals.messages) + sign)
             totals.bytes = UInt64(Int(totals.bytes) + sign * Int(entry.byteCount))
+            if entry.qos == 0 { qos0Messages = UInt32(Int(qos0Messages) + sign) }
+            line.amounts.storedBytes += sign * Int(entry.byteCount)
         }
         if sign > 0, entry.expiresAt != 0, !entry.isReleased {
             nextExpiry = min(nextExpiry, entry.expiresAt)
@@ -114,11 +126,15 @@ final class SessionQueue {
         return index
     }
 
-    /// Index of the oldest entry that may be dropped, from `start` on.
-    func oldestDroppable() -> Int? {
+    /// Index of the oldest entry that may be dropped: of QoS 0, of the others, or of any.
+    func oldestDroppable(isQoS0: Bool?) -> Int? {
         var index = head
         while index < entries.count {
-            if !entries[index].isGone, !entries[index].isReleased { return index }
+            if !entries[index].isGone, !entries[index].isReleased,
+                isQoS0 == nil || isQoS0 == (entries[index].qos == 0)
+            {
+                return index
+            }
             index += 1
         }
         return nil

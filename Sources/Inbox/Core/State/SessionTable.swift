@@ -42,12 +42,29 @@ struct Session: ~Copyable {
     var connection: Int32 = -1
     var nextInBucket: Int32 = -1
     var previousInBucket: Int32 = -1
+    /// A full queue drops its oldest QoS 0 entry for a new one.
+    var dropsOldestQoS0 = false
     var queue: SessionQueue?
     var extras: SessionExtras?
     /// Leader's: who is online to be pushed to.
     var pusher: Pusher?
     /// Leader's: the members' leases of a group's inbox.
     var leases: GroupLeases?
+
+    /// Bounds of the queue.
+    var limits: QueueLimits {
+        get {
+            QueueLimits(
+                messagesMax: messagesMax, bytesMax: bytesMax, policy: policy,
+                dropsOldestQoS0: dropsOldestQoS0)
+        }
+        set {
+            messagesMax = newValue.messagesMax
+            bytesMax = newValue.bytesMax
+            policy = newValue.policy
+            dropsOldestQoS0 = newValue.dropsOldestQoS0
+        }
+    }
 
     /// Whether entries can be inserted.
     var hasQueue: Bool { kind == .stored || kind == .group }

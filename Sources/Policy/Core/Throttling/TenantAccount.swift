@@ -27,6 +27,33 @@ package final class TenantAccount: Sendable {
         invariant(before >= UInt64(amount), "\(resource.name): gave back \(amount) of \(before)")
     }
 
+    /// Changes a total that is counted elsewhere and only made known here.
+    package func adjust(_ resource: ResourceType, by amount: Int) {
+        if amount > 0 { cells.add(Int(resource.rawValue), UInt64(amount)) }
+        if amount < 0 { giveBack(resource, -amount) }
+    }
+
+    /// Takes of a rate what has been used already, and says how long it then takes until there is
+    /// some again.
+    package func force(
+        _ resource: ResourceType, _ amount: Int, limit: Int, now: Instant
+    ) -> Duration {
+        if limit == 0 { return .zero }
+        let rate = TokenRate(perSecond: limit)
+        var seen = cells.load(Int(resource.rawValue))
+        while true {
+            var bucket = TokenBucket()
+            bucket.fullAt = seen
+            bucket.force(amount, rate, now: now)
+            if amount == 0
+                || cells.exchange(
+                    Int(resource.rawValue), expected: &seen, desired: bucket.fullAt)
+            {
+                return bucket.delay(for: 1, rate, now: now)
+            }
+        }
+    }
+
     /// What is used of a total.
     package func used(_ resource: ResourceType) -> Int {
         resource.isRate ? 0 : Int(clamping: cells.load(Int(resource.rawValue)))
