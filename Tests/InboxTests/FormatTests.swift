@@ -147,6 +147,15 @@ struct FormatTests {
             name: "groupTake",
             command: .groupTake(GroupTakeCommand(group: anna, member: [0x6D], sequences: [9])),
             bytes: "01 10 0001 74 0004 616e6e61 0001 6d 0001 0000000000000009"),
+        Golden(
+            name: "limits",
+            command: .limits(
+                LimitsCommand(
+                    session: anna, ownerEpoch: OwnerEpoch(5),
+                    limits: .init(
+                        messagesMax: 1000, bytesMax: 65536, policy: .dropNewest,
+                        dropsOldestQoS0: true))),
+            bytes: "01 11 0001 74 0004 616e6e61 0000000000000005 000003e8 00010000 81"),
     ]
 
     @Test("Commands have these bytes, and are read back from them", arguments: commands)

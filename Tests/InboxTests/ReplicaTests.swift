@@ -60,7 +60,8 @@ struct RandomHistory {
                 expirySeconds: [0, 5, 30, .max][random.below(4)],
                 limits: QueueLimits(
                     messagesMax: UInt32(3 + random.below(10)), bytesMax: 200,
-                    policy: QueuePolicy.allCases[random.below(3)]),
+                    policy: QueuePolicy.allCases[random.below(3)],
+                    dropsOldestQoS0: random.chance(percent: 50)),
                 sentThrough: UInt64(random.below(5)),
                 will: random.chance(percent: 40)
                     ? StoredWill(delaySeconds: UInt32(random.below(10)), record: [1, 2, 3]) : nil))
@@ -246,6 +247,7 @@ struct ReplicaTests {
         case .subscribe(let one): return has(one.session.clientID) ? command : nil
         case .unsubscribe(let one): return has(one.session.clientID) ? command : nil
         case .completeIntents(let one): return has(one.session.clientID) ? command : nil
+        case .limits(let one): return has(one.session.clientID) ? command : nil
         case .acknowledge(let one): return has(one.items[0].clientID) ? command : nil
         case .outboxPut(let one): return has(one.items[0].clientID) ? command : nil
         case .outboxDone(let one): return has(one.items[0].clientID) ? command : nil

@@ -50,6 +50,8 @@ package final class Rig {
     package private(set) var wallTime = WallTime(milliseconds: 1_700_000_000_000)
     package var random: SeededRandom
     package let options: RigOptions
+    /// What the tenants use.
+    package let accounts: TenantAccountTable
     /// Mail on its way, by sender and receiver.
     private var mail: [[[Mail]]]
     private var nextKey: UInt64 = 1
@@ -75,6 +77,7 @@ package final class Rig {
         if options.keepsEvents { node.sinks = [CountingEventSink()] }
         node.limits = options.limits
         node.load = options.load
+        accounts = node.accounts
         if options.hostFaultPercent > 0 {
             node.faults = (options.hostFaultPercent, options.splitsMax)
         }

@@ -37,6 +37,8 @@ package final class RigClient {
     package private(set) var received: [RigMessage] = []
     /// Packet ids of SUBACK and UNSUBACK with their codes.
     package private(set) var answers: [UInt16: [ReasonCode]] = [:]
+    /// The code of the last acknowledgement of each packet id, also of packets sent by `sendRaw`.
+    package private(set) var codes: [UInt16: ReasonCode] = [:]
     /// PUBLISH packets that were acknowledged (PUBACK, PUBCOMP), by payload.
     package private(set) var acknowledged: [String: ReasonCode] = [:]
     /// Payloads of PUBLISH packets that were sent again.
@@ -86,10 +88,12 @@ package final class RigClient {
     }
 
     package func subscribe(
-        _ filters: [String], qos: QoS = .exactlyOnce, subscriptionID: UInt32 = 0
+        _ filters: [String], qos: QoS = .exactlyOnce, subscriptionID: UInt32 = 0,
+        retainHandling: SubscriptionOptions.RetainHandling = .send
     ) -> UInt16 {
         let options = SubscriptionOptions(
-            maximumQoS: qos, noLocal: false, retainAsPublished: false, retainHandling: .send)
+            maximumQoS: qos, noLocal: false, retainAsPublished: false,
+            retainHandling: retainHandling)
         var request = SubscribeRequest(
             packetID: nextPacketID(),
             entries: filters.map {
@@ -242,6 +246,7 @@ package final class RigClient {
             if acknowledges { acknowledge(.pubcomp, packet.packetID) }
             return
         }
+        codes[packet.packetID] = packet.reasonCode
         guard let index = sending.firstIndex(where: { $0.packetID == packet.packetID }) else {
             complaints.append("\(clientID): \(type) for \(packet.packetID), which is not open")
             return

@@ -175,8 +175,9 @@ extension Worker {
         let isQuota = reason == .retainRefused
         switch task.origin {
         case .none: routeRecord(task.record, task.tenant, task.origin)
-        case .outbox where isQuota: routeRecord(task.record, task.tenant, task.origin)
-        case .outbox, .session:
+        case .outbox where isQuota, .group where isQuota:
+            routeRecord(task.record, task.tenant, task.origin)
+        case .outbox, .session, .group:
             finish(
                 task.origin,
                 .refused(isQuota ? .quotaExceeded : .implementationSpecificError))

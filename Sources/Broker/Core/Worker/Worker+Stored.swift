@@ -130,6 +130,14 @@ extension Worker {
             ? WorkerLimits.pushCreditBytes : min(limit, WorkerLimits.pushCreditBytes)
     }
 
+    /// What was granted before a bandwidth was set is taken back.
+    func narrowCredit(_ session: UnsafeMutablePointer<Session>) {
+        guard let stored = session.pointee.rare?.stored, session.pointee.machine.isStored,
+            Int(stored.bytesGranted) - Int(stored.bytesFinished) > creditBytes(session)
+        else { return }
+        grantCredit(session, restarts: true)
+    }
+
     /// Entries of a stored session's queue, in sequence order.
     func receivePush(_ bytes: RawSpan) {
         let message = bytes.withUnsafeBytes { PushMessage.decode($0) }

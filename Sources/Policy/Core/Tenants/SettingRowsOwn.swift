@@ -42,7 +42,7 @@ let ownSettingRows: [SettingRow] = [
     SettingRow(
         110, "TotalSessionMemoryBytes",
         .number(\.totalSessionMemoryBytes, 0...Int.max, unlimited: 0),
-        .bytes, .nextPacket,
+        .bytes, .nextConnect,
         "Memory of the tenant's online sessions on a node."),
     SettingRow(
         111, "TotalConnectPerSecond", .number(\.totalConnectPerSecond, 0...Int.max, unlimited: 0),
@@ -100,7 +100,7 @@ let ownSettingRows: [SettingRow] = [
         .number(\.totalInboundBytesPerSecond, 0...Int.max, unlimited: 0),
         .bytesPerSecond, .nextPacket,
         "Bytes per second read from all clients of the tenant on a node; reading "
-            + "slows down."),
+            + "slows down, and who is held for 5 s is sent away (reason code 0x96)."),
     SettingRow(
         122, "TotalTransientFanOutBytesPerSeconds",
         .number(\.totalTransientFanOutBytesPerSecond, 0...Int.max, unlimited: 0),

@@ -2,16 +2,16 @@
 let referenceSettingRows: [SettingRow] = [
     SettingRow(
         1, "MQTT3Enabled", .flag(\.mqtt31Enabled),
-        .none, .nextConnect,
-        "Accept MQTT 3.1."),
+        .none, .nextPacket,
+        "Accept MQTT 3.1; turned off, its clients are sent away (reason code 0x98)."),
     SettingRow(
         2, "MQTT4Enabled", .flag(\.mqtt311Enabled),
-        .none, .nextConnect,
-        "Accept MQTT 3.1.1."),
+        .none, .nextPacket,
+        "Accept MQTT 3.1.1; turned off, its clients are sent away (reason code 0x98)."),
     SettingRow(
         3, "MQTT5Enabled", .flag(\.mqtt5Enabled),
-        .none, .nextConnect,
-        "Accept MQTT 5.0."),
+        .none, .nextPacket,
+        "Accept MQTT 5.0; turned off, its clients are sent away (reason code 0x98)."),
     SettingRow(
         4, "NoLWTWhenServerShuttingDown", .flag(\.noWillWhenServerShuttingDown),
         .none, .nextPacket,
@@ -91,11 +91,12 @@ let referenceSettingRows: [SettingRow] = [
     SettingRow(
         22, "InBoundBandWidth", .number(\.inboundBytesPerSecond, 0...Int.max, unlimited: 0),
         .bytesPerSecond, .nextPacket,
-        "Bytes per second read from one connection."),
+        "Bytes per second read from one connection; reading slows down."),
     SettingRow(
         23, "OutBoundBandWidth", .number(\.outboundBytesPerSecond, 0...Int.max, unlimited: 0),
         .bytesPerSecond, .nextPacket,
-        "Bytes per second written to one connection."),
+        "Bytes per second of messages written to one connection; the rest waits in the "
+            + "session's queue."),
     SettingRow(
         24, "MaxLastWillBytes", .number(\.willBytesMax, 1...262_144_000, unlimited: nil),
         .bytes, .nextConnect,
@@ -131,7 +132,7 @@ let referenceSettingRows: [SettingRow] = [
     SettingRow(
         31, "MaxPersistentFanout", .number(\.persistentFanoutMax, 1...Int.max, unlimited: nil),
         .none, .nextPacket,
-        "Stored sessions that receive one message."),
+        "Stored sessions that receive one message, shared groups apart."),
     SettingRow(
         32, "MaxPersistentFanoutBytes",
         .number(\.persistentFanoutBytesMax, 1...Int.max, unlimited: Int.max),
