@@ -191,6 +191,7 @@ extension Worker {
         guard !session.pointee.machine.isStored else { return }
         while !session.pointee.machine.queue.isEmpty {
             let queued = session.pointee.machine.queue.removeFirst()
+            countMemory(-queued.record.count, session.pointee.tenant)
             let message = Message(
                 record: queued.record.bytes, tenant: session.pointee.tenant, block: queued.record)
             if queued.flight == 0 {

@@ -177,7 +177,7 @@ extension Worker {
         case .none: routeRecord(task.record, task.tenant, task.origin)
         case .outbox where isQuota, .group where isQuota:
             routeRecord(task.record, task.tenant, task.origin)
-        case .outbox, .session, .group:
+        case .outbox, .session, .group, .door:
             finish(
                 task.origin,
                 .refused(isQuota ? .quotaExceeded : .implementationSpecificError))

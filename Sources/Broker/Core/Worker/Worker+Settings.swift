@@ -123,7 +123,6 @@ extension Worker {
             session)
         if session.pointee.flags.contains(.metersOutput) {
             rareState(session).bandwidth.index = index
-            narrowCredit(session)
         }
         if session.pointee.flags.contains(.inputHeld) { inputDue(session, index) }
         if session.pointee.flags.contains(.outputHeld) { outputDue(session, index) }

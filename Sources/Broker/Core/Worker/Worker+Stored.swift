@@ -130,14 +130,6 @@ extension Worker {
             ? WorkerLimits.pushCreditBytes : min(limit, WorkerLimits.pushCreditBytes)
     }
 
-    /// What was granted before a bandwidth was set is taken back.
-    func narrowCredit(_ session: UnsafeMutablePointer<Session>) {
-        guard let stored = session.pointee.rare?.stored, session.pointee.machine.isStored,
-            Int(stored.bytesGranted) - Int(stored.bytesFinished) > creditBytes(session)
-        else { return }
-        grantCredit(session, restarts: true)
-    }
-
     /// Entries of a stored session's queue, in sequence order.
     func receivePush(_ bytes: RawSpan) {
         let message = bytes.withUnsafeBytes { PushMessage.decode($0) }
@@ -163,12 +155,13 @@ extension Worker {
     }
 
     /// What is pushed is sent at once, as far as messages that the session holds for shared groups
-    /// leave it the client's receive maximum.
+    /// leave it the client's receive maximum, and its bandwidth is not used up.
     private func mayPush(
         _ entry: PushMessage.Entry, _ session: UnsafeMutablePointer<Session>
     ) -> Bool {
-        entry.flags.qos == 0 || entry.flags.owesPubrel || session.pointee.machine.leasedCount == 0
-            || session.pointee.machine.hasSendQuota
+        if session.pointee.flags.contains(.outputHeld), !entry.flags.owesPubrel { return false }
+        return entry.flags.qos == 0 || entry.flags.owesPubrel
+            || session.pointee.machine.leasedCount == 0 || session.pointee.machine.hasSendQuota
     }
 
     func sendWaiting(
