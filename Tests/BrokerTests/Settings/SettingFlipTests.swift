@@ -100,7 +100,7 @@ struct SettingFlipTests {
             "MaxUserPayloadBytes", "1000", "262144", "1000"
         ) { rig, _ in connack(rig) { $0.maximumPacketSize } },
         Flip(
-            "[setting MaxUserPayloadBytes] [refusal C07] a CONNECT larger than the tenant's packets",
+            "[setting MaxUserPayloadBytes] [refusal C07] a CONNECT above the limit",
             "MaxUserPayloadBytes", "100", "0x0", "0x95"
         ) { rig, _ in connects(rig) { $0.will = will(200) } },
         Flip(

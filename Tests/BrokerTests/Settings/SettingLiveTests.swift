@@ -152,7 +152,9 @@ struct SettingLiveTests {
     @Test("a configuration that is read again changes live connections")
     func reload() throws {
         var configuration = Configuration()
-        let access = try AccessControl(configuration) { [UInt8](repeating: 1, count: $0) }
+        let access = try AccessControl(configuration, wallTime: { .zero }) {
+            [UInt8](repeating: 1, count: $0)
+        }
         defer { access.stop() }
         let rig = try SettingRig { $0.tenants = access.tenants }
         let client = rig.connect("one")
