@@ -122,6 +122,27 @@ struct PublishTests {
 
     @Test(
         """
+        [MQTT-4.3.3-11, MQTT-4.3.3-12] [v3 MQTT-4.3.3-2] QoS 2: PUBREL on the next connection ends \
+        the exchange
+        """, arguments: Host.all, versions)
+    func releaseAfterResume(host: Host, version: ProtocolVersion) throws {
+        let scene = Scene(host)
+        let watcher = try scene.connected("watcher", version)
+        try watcher.subscribe(scene.topic())
+        let (first, _) = try scene.kept("a", version)
+        first.sendPublish(scene.topic(), "once", qos: .exactlyOnce, packetID: 3)
+        try first.acknowledged(.pubrec, 3)
+        first.cut()
+        let (second, _) = try scene.kept("a", version)
+        second.send(.pubrel, 3)
+        #expect(try second.acknowledged(.pubcomp, 3) == .success)
+        second.sendPublish(scene.topic(), "again", qos: .exactlyOnce, packetID: 3)
+        try second.acknowledged(.pubrec, 3)
+        #expect(try watcher.receive(count: 2) == ["once", "again"])
+    }
+
+    @Test(
+        """
         [MQTT-4.3.3-9, MQTT-3.5.2-1] QoS 2: after PUBREC of 0x80 or above the identifier is a new \
         message
         """, arguments: Host.all)

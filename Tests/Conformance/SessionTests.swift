@@ -118,11 +118,20 @@ struct SessionTests {
         arguments: Host.all)
     func expiryDoesNotRise(host: Host) throws {
         let scene = Scene(host)
-        let client = try scene.connected()
         var packet = DisconnectPacket(reasonCode: .normalDisconnection)
         packet.sessionExpiryInterval = 60
-        client.send { packet.encode(.v5, limit: .max, into: &$0) }
-        try client.expectRefusal(.protocolError)
+        // A will, or aliases, make it no other.
+        for hasWill in [false, true] {
+            let client = try scene.connected("\(hasWill)") {
+                guard hasWill else { return }
+                $0.will = WillMessage(
+                    topic: Array(scene.topic().utf8), payload: [1], qos: .atMostOnce,
+                    retain: false)
+                $0.properties.topicAliasMaximum = 5
+            }
+            client.send { packet.encode(.v5, limit: .max, into: &$0) }
+            try client.expectRefusal(.protocolError)
+        }
     }
 
     @Test(

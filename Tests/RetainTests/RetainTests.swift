@@ -219,6 +219,25 @@ struct RetainTests {
         #expect(set("", 1) == .malformed)
     }
 
+    @Test("versions rise over a restart, also where time does not")
+    func versionsRise() {
+        let bench = RetainBench()
+        let tenant = Array("t1".utf8)
+        func set(_ bench: RetainBench, _ topic: String) -> UInt64 {
+            bench.apply { command in
+                Array("record".utf8).withRawSpan {
+                    command.set(
+                        tenant: tenant, topic: Array(topic.utf8), record: $0,
+                        expirySeconds: RetainCommandEncoder.never, topicsMax: .max, bytesMax: .max)
+                }
+            }.first?.version ?? 0
+        }
+        let versions = ["a", "b", "a"].map { set(bench, $0) }
+        #expect(versions == versions.sorted() && Set(versions).count == 3)
+        let after = bench.reloaded()
+        #expect(set(after, "c") > versions[2])
+    }
+
     @Test("a list names topics and sizes without reading a record")
     func list() {
         let bench = RetainBench()
