@@ -20,6 +20,8 @@ package enum AdminLimits {
     package static let healthTime = Duration.milliseconds(1_000)
     /// How long a connection that is refused may read its answer.
     package static let lingerTime = Duration.milliseconds(500)
+    /// How long connections may take to end when the port is closed.
+    package static let stopTime = Duration.seconds(2)
     /// Items in one page, asked for or not.
     package static let pageDefault = 100
     package static let pageMax = 1_000

@@ -41,6 +41,8 @@ package enum AdminError: Error, Equatable, CustomStringConvertible {
 package final class AdminServer {
     private let group: MultiThreadedEventLoopGroup
     private let task: Task<Void, Never>
+    /// The server has closed what it had open.
+    private let ended: EventLoopPromise<Void>
     /// Where it is bound, with the port that the kernel chose.
     package let address: String
 
@@ -57,6 +59,8 @@ package final class AdminServer {
             door: door, state: state, requestTime: options.requestTime, isLocal: isLocal)
         group = MultiThreadedEventLoopGroup(numberOfThreads: 1)
         let started = group.next().makePromise(of: String?.self)
+        let ended = group.next().makePromise(of: Void.self)
+        self.ended = ended
         let service = Self.service(options, responder, group, started)
         task = Task {
             do {
@@ -65,12 +69,12 @@ package final class AdminServer {
             } catch {
                 started.fail(error)
             }
+            ended.succeed()
         }
         do {
             address = try started.futureResult.wait() ?? "\(options.address)"
         } catch {
-            task.cancel()
-            try? group.syncShutdownGracefully()
+            Self.end(task, ended, group)
             throw .cannotListen("\(options.address)", "\(error)")
         }
     }
@@ -114,8 +118,18 @@ package final class AdminServer {
     }
 
     /// Closes the port and every connection to it.
-    package func stop() {
+    package func stop() { Self.end(task, ended, group) }
+
+    private static func end(
+        _ task: Task<Void, Never>, _ ended: EventLoopPromise<Void>,
+        _ group: MultiThreadedEventLoopGroup
+    ) {
         task.cancel()
+        // A client that neither reads nor leaves does not hold the process up.
+        group.next().scheduleTask(in: .nanoseconds(AdminLimits.stopTime.nanoseconds)) {
+            ended.succeed()
+        }
+        try? ended.futureResult.wait()
         try? group.syncShutdownGracefully()
     }
 }

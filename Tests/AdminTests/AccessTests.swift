@@ -4,7 +4,7 @@ import Broker
 import Policy
 import Testing
 
-@Suite("Who may use the HTTP port", .serialized)
+@Suite("Who may use the HTTP port", .serialized, .ownThreads)
 struct AccessTests {
     private static let key = "apus_0123456789"
 

@@ -25,7 +25,7 @@ struct Exchange: Sendable {
     }
 }
 
-@Suite("The OpenAPI document and what is answered", .serialized)
+@Suite("The OpenAPI document and what is answered", .serialized, .ownThreads)
 struct OpenAPITests {
     /// An operation of the document.
     private struct Operation {
