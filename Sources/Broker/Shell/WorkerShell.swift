@@ -36,22 +36,30 @@ final class WorkerShell: LoopHandler, WorkerPort {
         }
     }
 
-    private unowned let loop: EventLoop
+    /// Owns this shell as its handler, and so outlives it.
+    private unowned(unsafe) let loop: EventLoop
     private let listeners: [ListenerTraits]
     private let access: AccessDoor
     private let options: NodeOptions
+    @exclusivity(unchecked)
     private(set) var worker: Worker<WorkerShell>!
 
     /// WebSocket stages by worker slot; -1 where the connection is plain.
+    @exclusivity(unchecked)
     private var stages = Slab<WebSocketStage>()
+    @exclusivity(unchecked)
     private var stageOfSlot: [Int32] = []
     /// Frames to this very place, handled in the next turn.
+    @exclusivity(unchecked)
     private var selfMail: [UInt8] = []
+    @exclusivity(unchecked)
     private var deadlineTimer = TimerID.none
+    @exclusivity(unchecked)
     private var armedDeadline = Instant.distantFuture
     private var hasDrained = false
     /// Listeners that found no descriptor, until a connection is accepted again.
     private var exhausted: Set<Int> = []
+    @exclusivity(unchecked)
     private var control = ByteWriter(capacity: 256)
     private var door = ConnectionDoor()
     /// The timer for the measurement of memory, on loop 0.

@@ -18,23 +18,31 @@ import Retain
 /// Confined to one loop (or to the simulator). Core: it reads no clock and no random source; time
 /// comes with `beginTurn`, bytes with `receive` and `mail`, and what it wants done leaves through
 /// `port` and `outbox`. Bounded by `WorkerLimits`, by the tenants' settings, and by what its parts
-/// bound themselves.
+/// bound themselves. Fields that every message touches are not checked for exclusive access at run
+/// time (DECISIONS 10): whoever holds a session's or a plan's address calls nothing that moves it.
 package final class Worker<Port: WorkerPort> {
-    unowned let port: Port
+    /// The shell that owns this worker, and so outlives it.
+    unowned(unsafe) let port: Port
     package let place: Place
     let epoch: LivenessEpoch
     let options: WorkerOptions
 
     // Time of the turn.
+    @exclusivity(unchecked)
     private var isInTurn = false
+    @exclusivity(unchecked)
     package private(set) var now: Instant
+    @exclusivity(unchecked)
     package private(set) var wallTime: WallTime
 
     // Connections and sessions.
+    @exclusivity(unchecked)
     var sessions = Slab<Session>()
     /// Generation of the session in each cell of the slab, 0 where the cell is free.
+    @exclusivity(unchecked)
     var liveGenerations: [UInt32] = []
     private var nextGeneration: UInt32 = 1
+    @exclusivity(unchecked)
     var timers: TimerWheel
     let hash: TableHash
     var random: SeededRandom
@@ -47,8 +55,10 @@ package final class Worker<Port: WorkerPort> {
     let limitStore: NodeLimitStore
     let nodeLoad: NodeLoad
     package internal(set) var limits: NodeLimits
+    @exclusivity(unchecked)
     var limitsEpoch: UInt64
     /// Memory is short or the loop is late, so publishes are looked at. Almost always false.
+    @exclusivity(unchecked)
     var isShedding = false
     var pressure = MemoryPressure.none
     /// The loop counts as late until then.
@@ -59,35 +69,50 @@ package final class Worker<Port: WorkerPort> {
     var hasOverloadTimer = false
 
     // Delivery.
+    @exclusivity(unchecked)
     var frames = FrameCache()
     /// The message being delivered has more than one receiver: frames are worth sharing.
+    @exclusivity(unchecked)
     var isFanOut = false
+    @exclusivity(unchecked)
     var merging = MergeTable()
     /// To be disconnected at the end of the turn.
+    @exclusivity(unchecked)
     var slowConsumers: [SessionRef] = []
     /// Sessions whose queues have overflowed in this turn.
     var overflowing: [SessionRef] = []
     /// A tenant is being debugged: events of single messages are built.
+    @exclusivity(unchecked)
     var isDebugging = false
     /// Connections that are gone and whose inbox does not know it yet, by token; at most the
     /// operations that wait.
     var departing: Set<UInt64> = []
+    @exclusivity(unchecked)
     var scratch = ByteWriter(capacity: 4096)
     /// Forwarded properties that did not stand together in their packet.
+    @exclusivity(unchecked)
     var gathered = ByteWriter(capacity: 256)
     /// The topic that an alias stands for.
+    @exclusivity(unchecked)
     var aliasTopic = ByteWriter(capacity: 256)
+    @exclusivity(unchecked)
     var trackers = Slab<PublishTracker>()
+    @exclusivity(unchecked)
     var nextTracker: UInt32 = 1
+    @exclusivity(unchecked)
     var awaited = AwaitedDeliveries()
+    @exclusivity(unchecked)
     package var metrics = WorkerMetrics()
 
     // Policy.
+    @exclusivity(unchecked)
     var tenants = TenantCache()
+    @exclusivity(unchecked)
     var tenantNames: [[UInt8]] = []
     /// Epoch of the rules that sessions are, or are being, judged by.
     var accessEpoch: UInt64
     /// Sessions from `rejudgeNext` on have not been judged by the present rules yet.
+    @exclusivity(unchecked)
     var isRejudging = false
     var rejudgeNext: Int32 = 0
     /// Open questions to the authoriser by their number, which begins with 1.
@@ -103,6 +128,7 @@ package final class Worker<Port: WorkerPort> {
     var changedMemory: [TenantSlot] = []
     /// The walk through the sessions of tenants whose settings have changed.
     var sweep = SettingsSweep()
+    @exclusivity(unchecked)
     package var events: EventQueue
 
     // Ranges.
@@ -110,9 +136,12 @@ package final class Worker<Port: WorkerPort> {
     package let client: RangeClient
     package let host: RangeHost
     let completions = CompletionList()
+    @exclusivity(unchecked)
     var operations = Slab<Operation>()
+    @exclusivity(unchecked)
     var acknowledging: [SessionRef] = []
     /// Memberships in shared groups with something to say to the group's inbox.
+    @exclusivity(unchecked)
     var groupAcknowledging: [GroupMembership] = []
     /// Sessions that are members of shared groups.
     var memberSessions: Set<SessionRef> = []
@@ -121,16 +150,21 @@ package final class Worker<Port: WorkerPort> {
     var retryAcknowledging: [SessionRef] = []
 
     // Routes.
+    @exclusivity(unchecked)
     var routes: RouteCache
+    @exclusivity(unchecked)
     var filters: FilterTable
     /// Sources whose outboxes are fanned out here, by identity.
     var outboxLanes: [UInt64: OutboxLane] = [:]
     /// To be tried again when the timer of that kind fires.
     var outboxRetries: [OutboxTask] = []
     /// Publishers with a retained message under commitment, and what waits behind it.
+    @exclusivity(unchecked)
     var retainLanes: [RetainLaneKey: RetainLane] = [:]
     /// Open questions about topics, and who waits behind them.
+    @exclusivity(unchecked)
     var matches: [QuestionID: MatchState] = [:]
+    @exclusivity(unchecked)
     var parkedBytes = 0
 
     package init(port: Port, options: WorkerOptions, parts: WorkerParts) {
