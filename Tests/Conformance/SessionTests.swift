@@ -159,6 +159,34 @@ struct SessionTests {
         try second.expectNothing()
     }
 
+    @Test(
+        """
+        [MQTT-3.1.2-5, MQTT-4.1.0-2] a connection without an expiry interval resumes the session \
+        with its queue and its subscriptions, and ends it
+        """, arguments: Host.all)
+    func resumedWithoutExpiry(host: Host) throws {
+        let scene = Scene(host)
+        let (first, _) = try scene.kept()
+        try first.subscribe(scene.topic("#"))
+        first.cut()
+        let publisher = try scene.connected("p")
+        try publisher.publish(scene.topic("1"), "one", qos: .atLeastOnce)
+        try publisher.publish(scene.topic("2"), "two", qos: .exactlyOnce)
+        let (second, present) = try scene.kept { $0.properties.sessionExpiryInterval = 0 }
+        #expect(present)
+        let queued = try (0..<2).map { _ in try second.message() }
+        #expect(queued.map(\.text) == ["one", "two"])
+        for arrival in queued { try second.finish(arrival) }
+        try publisher.publish(scene.topic("3"), "three", qos: .exactlyOnce)
+        #expect(try second.receive().text == "three")
+        try second.subscribe("$share/g/" + scene.topic("shared"))
+        second.cut()
+        try publisher.publish(scene.topic("4"), "for nobody", qos: .atLeastOnce)
+        let (third, isThere) = try scene.kept()
+        #expect(!isThere)
+        try third.expectNothing()
+    }
+
     // MARK: Resuming what was under way
 
     @Test(

@@ -362,7 +362,7 @@ extension Worker {
     /// Most sessions need none of it after CONNACK.
     private func dropRareIfUnused(_ session: UnsafeMutablePointer<Session>) {
         guard let rare = session.pointee.rare else { return }
-        if rare.will == nil, rare.expirySeconds == 0, rare.authenticationMethod == nil,
+        if rare.will == nil, !session.pointee.machine.isStored, rare.authenticationMethod == nil,
             rare.outboundAliases == nil, rare.inboundAliases.isEmpty,
             rare.peer?.isRelayed != true
         {

@@ -77,6 +77,13 @@ extension Worker {
         rare.stored = StoredState(
             incarnation: result.incarnation,
             limits: rare.queueLimits)
+        if result.isStored, !session.pointee.machine.isStored {
+            // Without an expiry interval, but there is a session: it is resumed with all that it
+            // has, and ends with this connection [MQTT-3.1.2-5].
+            session.pointee.machine = SessionMachine(
+                version: session.pointee.machine.version, isStored: true,
+                receiveMaximum: session.pointee.machine.receiveMaximum)
+        }
         for packetID in result.inboundPacketIDs {
             session.pointee.machine.inbound.restore(unreleased: packetID)
         }
