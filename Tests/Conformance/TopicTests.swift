@@ -89,7 +89,7 @@ struct TopicTests {
     func wrongFilters(host: Host, version: ProtocolVersion) throws {
         let client = try Scene(host).connected("a", version)
         let filters = [
-            "", "a#", "#/a", "a/#/b", "##", "a+", "+a/b", "a/++", "$share/", "$share//a",
+            "a#", "#/a", "a/#/b", "##", "a+", "+a/b", "a/++", "$share/", "$share//a",
             "$share/g", "$share/g/", "$share/g+/a", "$share/g#/a", "$share/+/a",
         ]
         for filter in filters {
@@ -100,21 +100,33 @@ struct TopicTests {
         #expect(try client.subscribe("$share/g/a/#", "/", "+/+").reasonCodes.count == 3)
     }
 
+    @Test("[MQTT-4.7.3-1] a filter without a character is a protocol error", arguments: Host.all)
+    func emptyFilter(host: Host) throws {
+        let client = try Scene(host).connected()
+        let request = SubscribeRequest(
+            packetID: 1, entries: [.init(filter: [], options: SubscriptionOptions(rawValue: 0))])
+        client.send { request.encode(.v5, into: &$0) }
+        try client.expectRefusal(.protocolError)
+    }
+
     @Test(
         """
         [MQTT-4.7.2-1] [v3 MQTT-4.7.2-1] a filter that begins with a wildcard does not match a \
-        topic that begins with $, and clients do not publish there
+        topic that begins with $, and what clients publish there goes nowhere
         """, arguments: Host.all, versions)
     func dollarTopics(host: Host, version: ProtocolVersion) throws {
         let scene = Scene(host)
         let client = try scene.connected("a", version)
         #expect(try client.subscribe("$SYS/#").reasonCodes == [.grantedQoS2])
-        client.sendPublish("$SYS/\(scene.topic())", qos: .atLeastOnce, packetID: 1)
-        if version == .v5 {
-            #expect(try client.acknowledged(.puback, 1) == .topicNameInvalid)
-        } else {
-            try client.expectClosed()
+        #expect(try client.subscribe("$own/#", scene.topic("#")).reasonCodes.count == 2)
+        let code: ReasonCode = version == .v5 ? .topicNameInvalid : .success
+        for (packetID, name) in ["$SYS/", "$own/", "$share/g/"].enumerated() {
+            let topic = name + scene.topic("x")
+            client.sendPublish(topic)
+            client.sendPublish(topic, qos: .atLeastOnce, packetID: UInt16(packetID + 1))
+            #expect(try client.acknowledged(.puback, UInt16(packetID + 1)) == code, "\(name)")
         }
+        try client.expectNothing()
     }
 
     // MARK: Shared subscriptions

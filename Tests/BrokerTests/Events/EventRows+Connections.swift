@@ -183,8 +183,8 @@ extension EventRow {
                 stage.run([client], until: .inboxTransientError)
             }),
         sends(
-            "[event invalidTopic] a reserved name", .invalidTopic(topic: "$x"),
-            Greeting.publish("$x")),
+            "[event invalidTopic] more levels than allowed", .invalidTopic(topic: "a/b/c"),
+            settings: ["MaxTopicLevels": "2"], Greeting.publish("a/b/c")),
         sends(
             "[event invalidTopic] a wildcard", .invalidTopic(topic: "a/#"),
             Greeting.packet(0x30, Greeting.text("a/#") + [0])),

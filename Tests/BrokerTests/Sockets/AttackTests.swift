@@ -140,11 +140,11 @@ struct AttackTests {
                 Greeting.publish($0, qos: .atLeastOnce)
             }, .puback(0x90), .puback(0x90), .puback(0x90), .puback(0x90), .puback(0x90)),
         .init(
-            "[attack 14] a name that is the server's, QoS 0", .v5, Greeting.publish("$SYS/a"),
-            .disconnect(0x90), .closed),
+            "[attack 14] a name that is the server's, QoS 0", .v5,
+            Greeting.publish("$SYS/a") + [0xC0, 0], .pingresp),
         .init(
             "[attack 14] a name that is the server's, 3.1.1", .v311,
-            Greeting.publish("$SYS/a", qos: .atLeastOnce, version: .v311), .closed),
+            Greeting.publish("$SYS/a", qos: .atLeastOnce, version: .v311), .puback(0)),
     ]
 
     static let values: [HostileRow] = [

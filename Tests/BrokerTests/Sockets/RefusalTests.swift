@@ -64,7 +64,12 @@ struct RefusalTests {
         row("[refusal C02] not CONNECT first", nil, [0xC0, 0], .closed),
         row(
             "[refusal C03] CONNECT cut short, 5.0", nil,
-            Greeting.packet(0x10, Greeting.text("MQTT") + [5, 2, 0]), .connack(0x81), .closed),
+            Greeting.packet(0x10, Greeting.text("MQTT") + [5, 2, 0]), .closed),
+        row(
+            "[refusal C03] a reserved flag in CONNECT, 5.0", nil,
+            Greeting.packet(
+                0x10, Greeting.text("MQTT") + [5, 3, 0, 0, 0] + Greeting.text("c")),
+            .connack(0x81), .closed),
         row(
             "[refusal C03] CONNECT cut short, 3.1.1", nil,
             Greeting.packet(0x10, Greeting.text("MQTT") + [4, 2, 0]), .closed),
@@ -212,14 +217,16 @@ struct RefusalTests {
             "[refusal P05] empty topic without an alias", .v5, Greeting.publish(""),
             .disconnect(0x82), .closed),
         row(
-            "[refusal P06] a reserved name, QoS 0", .v5, Greeting.publish("$SYS/x"),
-            .disconnect(0x90), .closed),
+            "[refusal P06] a reserved name, QoS 0", .v5, Greeting.publish("$SYS/x") + [0xC0, 0],
+            .pingresp),
         row(
             "[refusal P06] a reserved name, QoS 2", .v5,
             Greeting.publish("$SYS/x", qos: .exactlyOnce), .pubrec(0x90)),
         row(
             "[refusal P06] a reserved name, 3.1", .v31,
-            Greeting.publish("$SYS/x", version: .v31), .closed),
+            Greeting.publish("$SYS/x", version: .v31)
+                + Greeting.publish("$SYS/x", qos: .exactlyOnce, version: .v31),
+            .pubrec(0)),
         row(
             "[refusal P07] alias above the maximum", .v5, Greeting.publish("a", alias: 11),
             .disconnect(0x94), .closed),
@@ -274,6 +281,12 @@ struct RefusalTests {
         row(
             "[refusal S01] a wildcard misplaced, 3.1.1", .v311,
             Greeting.subscribe("a/b#", version: .v311), .suback([0x80])),
+        row(
+            "[refusal S17] an empty filter, 5.0", .v5, Greeting.subscribe(""), .disconnect(0x82),
+            .closed),
+        row(
+            "[refusal S17] an empty filter, 3.1.1", .v311, Greeting.subscribe("", version: .v311),
+            .suback([0x80])),
         row(
             "[refusal S02] too many levels, 5.0", ["MaxTopicLevels": "2"], .v5,
             Greeting.subscribe("a/b/c"), .suback([0x8F])),

@@ -145,7 +145,9 @@ extension Worker {
         let statement = "\(fault.what) \(fault.statement(in: session.pointee.machine.version))"
         switch session.pointee.phase {
         case .awaitsConnect:
-            // Only what looked like a CONNECT gets an answer [MQTT-4.13.1-1].
+            // Only what looked like a CONNECT gets an answer [MQTT-4.13.1-1]. One whose fields go
+            // on behind its end gets none: its length is wrong, and nothing in the stream has a
+            // place that is known.
             switch fault.scope {
             case .version:
                 // The version is unknown, so both forms that could be understood are the 3.x one.
@@ -154,7 +156,7 @@ extension Worker {
                 }
                 end(session, index, .channel(.unacceptedProtocolVer))
             case .malformed, .protocolError, .limit:
-                if session.pointee.machine.version == .v5 {
+                if session.pointee.machine.version == .v5, fault != .truncated {
                     writeConnack(session, .v5, fault.reasonCode)
                 }
                 end(session, index, .channel(channelEvent(text?.kind, statement)))

@@ -124,6 +124,8 @@ extension Worker {
     /// Why a PUBLISH is refused; the rows of Docs/REFUSALS.md.
     enum PublishRefusal {
         case topicInvalid
+        /// A name of the server's.
+        case topicReserved
         case notAuthorized
         case qosNotSupported
         case retainNotSupported
@@ -135,7 +137,7 @@ extension Worker {
 
         var reasonCode: ReasonCode {
             switch self {
-            case .topicInvalid: .topicNameInvalid
+            case .topicInvalid, .topicReserved: .topicNameInvalid
             case .notAuthorized: .notAuthorized
             case .qosNotSupported: .qosNotSupported
             case .retainNotSupported: .retainNotSupported
@@ -160,7 +162,7 @@ extension Worker {
             return .payloadFormatInvalid
         }
         // Names that begin with $ are ours: clients do not publish to them.
-        if topic.count > 2, topic[2] == 0x24 { return .topicInvalid }
+        if topic.count > 2, topic[2] == 0x24 { return .topicReserved }
         if !isWithinLimits(topic, settings) { return .topicInvalid }
         return accessRefusal(topic, packet, session, index)
     }
@@ -181,6 +183,8 @@ extension Worker {
 
     /// Answers a PUBLISH that is refused. 5.0: an acknowledgement with the reason for QoS 1 and 2,
     /// DISCONNECT for QoS 0 and for what the server said beforehand it does not do; 3.x: close.
+    /// What goes to a name of the server's can have no receiver: it is dropped, and where no word
+    /// says so it costs nobody the connection.
     private func refusePublish(
         _ packet: PublishPacket, _ topic: UnsafeRawBufferPointer, _ refusal: PublishRefusal,
         _ session: UnsafeMutablePointer<Session>, _ index: Int32
@@ -198,20 +202,21 @@ extension Worker {
         }
         let isAccess = refusal == .notAuthorized || refusal == .accessFailed
         dropIncoming(isAccess ? .noPubPermission : .invalidTopic, packet, name, session)
+        let isReserved = refusal == .topicReserved
+        if isReserved, packet.qos == .atMostOnce { return }
         let announced = refusal == .qosNotSupported || refusal == .retainNotSupported
-        let isAcknowledged =
-            session.pointee.machine.version == .v5 && packet.qos != .atMostOnce && !announced
-        if isAcknowledged {
+        let is5 = session.pointee.machine.version == .v5
+        if packet.qos != .atMostOnce, is5 && !announced || isReserved {
             guard let serial = openPublish(packet, session, index) else { return }
             if isDebugging { noteOpened(packet, topic, session) }
-            completePublish(serial, refusal.reasonCode, session, index)
+            completePublish(serial, is5 ? refusal.reasonCode : .success, session, index)
             return
         }
         let event: DisconnectEvent =
             switch refusal {
             case .notAuthorized, .accessFailed:
                 .noPubPermission(topic: name, qos: qos, retain: packet.retain)
-            case .topicInvalid: .invalidTopic(topic: name)
+            case .topicInvalid, .topicReserved: .invalidTopic(topic: name)
             case .qosNotSupported, .retainNotSupported, .payloadFormatInvalid, .asked:
                 .protocolViolation(statement: "\(refusal)")
             }

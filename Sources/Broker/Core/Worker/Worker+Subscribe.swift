@@ -32,6 +32,14 @@ extension Worker {
             subscriptionID: packet.subscriptionID)
         var position = 0
         while let entry = packet.next(bytes, &position) {
+            if entry.filter.isEmpty, session.pointee.machine.version == .v5 {
+                // Not a filter that is refused, but none [MQTT-4.7.3-1].
+                let statement = "empty topic filter [MQTT-4.7.3-1]"
+                disconnect(
+                    session, index, .protocolError,
+                    .disconnect(.protocolViolation(statement: statement)))
+                return
+            }
             let code = judge(entry, packet, bytes, settings, session, index)
             if contradictsConnack(code, session) {
                 refuseContradiction(code, bytes.array(entry.filter), session, index)

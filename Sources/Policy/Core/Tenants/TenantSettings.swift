@@ -48,9 +48,9 @@ package struct TenantSettings: Equatable, Sendable {
     package var keepAliveSecondsMin = 1
 
     // Sizes of what a client sends.
-    package var topicLevelLengthMax = 40
-    package var topicLevelsMax = 16
-    package var topicLengthMax = 255
+    package var topicLevelLengthMax = 1_024
+    package var topicLevelsMax = 128
+    package var topicLengthMax = 1_024
     package var clientIDBytesMax = 1_024
     package var userPropertiesMax = 64
     package var willBytesMax = 262_144_000
