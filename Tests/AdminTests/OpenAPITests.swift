@@ -89,7 +89,8 @@ struct OpenAPITests {
                 "userProperties": [{"name": "a", "value": "b"}, {"name": "a", "value": ""}]}
                 """),
         Exchange(
-            "publish", 200, json: #"{"topic": "r/bytes", "retain": true, "payloadBase64": "AP8="}"#),
+            "publish", 200,
+            json: #"{"topic": "r/bytes", "retain": true, "payloadBase64": "AP8="}"#),
         Exchange("publish", 400, json: #"{"payload": "x"}"#),
         Exchange("publish", 400, json: #"{"topic": "a", "qos": 3}"#),
         Exchange("publish", 400, json: #"{"topic": "a", "tenant": "-"}"#),
