@@ -76,6 +76,7 @@ struct CoverageTests {
         let required = events.filter { excused[$0] == nil }
         try check("events", tag: "event", required: required)
         #expect(required.count + excused.count == events.count)
+        #expect(Self.coverage.missing(of: required.map { "event \($0)" }) == [])
     }
 
     @Test("events that are said to have no cause are raised nowhere")

@@ -15,6 +15,14 @@ extension EventRow {
         }
     }
 
+    /// One message for twelve stored receivers.
+    private static func fanOut(_ stage: RigStage, _ filter: (Int) -> String) {
+        let clients = readers(stage, filter)
+        let publisher = stage.client("publisher")
+        publisher.publish("a", "0123456789", qos: .atLeastOnce)
+        stage.settle(clients + [publisher]) { publisher.sending.isEmpty }
+    }
+
     static let sessions: [EventRow] = [
         EventRow(
             "[event disted] a message and how many it goes to",
@@ -58,6 +66,19 @@ extension EventRow {
                 publisher.publish("a", "lost", qos: .atLeastOnce)
                 stage.run(clients + [publisher], until: .deliverError)
             }),
+        EventRow(
+            "[event persistentFanoutThrottled] more stored receivers than the tenant allows",
+            .dist(.persistentFanoutThrottled(topic: "a", max: 3)), clientID: "publisher",
+            settings: ["MaxPersistentFanout": "3"], play: { fanOut($0) { _ in "a" } }),
+        EventRow(
+            "[event persistentFanoutBytesThrottled] more bytes for stored receivers than allowed",
+            .dist(.persistentFanoutBytesThrottled(topic: "a", maxBytes: 20)),
+            clientID: "publisher", settings: ["MaxPersistentFanoutBytes": "20"],
+            play: { fanOut($0) { _ in "a" } }),
+        EventRow(
+            "[event groupFanoutThrottled] more shared groups than the tenant allows",
+            .dist(.groupFanoutThrottled(topic: "a", max: 2)), clientID: "publisher",
+            settings: ["MaxGroupFanout": "2"], play: { fanOut($0) { "$share/g\($0)/a" } }),
         EventRow(
             "[event matched] a subscription has its route",
             .dist(.matched(filter: "$share/g/a/+", receiver: "client")),
