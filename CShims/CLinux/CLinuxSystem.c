@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -213,4 +214,23 @@ int apus_set_descriptor_limit(uint64_t count) {
     if (getrlimit(RLIMIT_NOFILE, &limit) < 0) return -errno;
     limit.rlim_cur = count;
     return checked(setrlimit(RLIMIT_NOFILE, &limit));
+}
+
+static int is_trimming = 0;
+
+static void *trim(void *unused) {
+    (void)unused;
+    malloc_trim(0);
+    __atomic_store_n(&is_trimming, 0, __ATOMIC_RELEASE);
+    return NULL;
+}
+
+void apus_trim_memory(void) {
+    if (__atomic_exchange_n(&is_trimming, 1, __ATOMIC_ACQUIRE)) return;
+    uint64_t thread = 0;
+    if (apus_start_thread(trim, NULL, &thread) == 0) {
+        pthread_detach((pthread_t)thread);
+    } else {
+        __atomic_store_n(&is_trimming, 0, __ATOMIC_RELEASE);
+    }
 }

@@ -19,5 +19,9 @@ package enum ProcessMemory {
         return [machine, group].compactMap { $0 }.min()
     }
 
+    /// Gives what the process has freed back to the kernel, which the C library does not do by
+    /// itself. Takes place on another thread; loops may wait for it when they allocate.
+    package static func trim() { apus_trim_memory() }
+
     private static var pageSize: Int { sysconf(Int32(_SC_PAGESIZE)) }
 }

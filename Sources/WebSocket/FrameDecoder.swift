@@ -88,8 +88,8 @@ package struct FrameDecoder {
     package mutating func settle(
         _ buffer: UnsafeMutableRawBufferPointer, consumed: Int
     ) -> Int {
-        // After a close or a fault what lies behind is nobody's.
-        if phase == .closed {
+        // After a close or a fault what lies behind the plain bytes is nobody's.
+        if phase == .closed, consumed >= plainCount {
             window = PlainWindow()
             return buffer.count
         }

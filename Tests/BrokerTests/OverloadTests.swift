@@ -89,6 +89,54 @@ struct OverloadTests {
         same(worker.events.metrics.value(.memoryPressure, TenantSlot(0)), 1)
     }
 
+    @Test("while memory is short, who comes back to a stored session is let in, and nobody else")
+    func storedSessionsComeBack() throws {
+        let node = try RefusalRig { $0.limits = NodeLimitStore(limits) }
+        func connect(_ clientID: String, cleanStart: Bool = false) throws -> HostileRow.Answer? {
+            let wire = try #require(RigWire(node.rig))
+            wire.send(
+                Greeting.connect(.v5, clientID) {
+                    $0.cleanStart = cleanStart
+                    $0.properties.sessionExpiryInterval = 600
+                })
+            return HostileRow.answer(wire, .v5)
+        }
+        #expect(try connect("known") == .connack(0))
+        _ = node.rig.options.load.measured(1_000, limits)
+        #expect(try connect("known") == .connack(0))
+        #expect(try connect("unknown") == .connack(0x89))
+        #expect(try connect("known", cleanStart: true) == .connack(0x89))
+        _ = node.rig.options.load.measured(0, limits)
+        #expect(try connect("unknown") == .connack(0))
+        #expect(node.rig.options.load.clients == 2)
+    }
+
+    @Test("who does not read is not read either, until it does, and loses no answer")
+    func deafClient() throws {
+        let node = try RefusalRig()
+        let wire = try node.subscriber("deaf", qos: .atMostOnce)
+        let publisher = try node.open("publisher")
+        let payload = [UInt8](repeating: 7, count: 200_000)
+        for _ in 0..<25 {
+            publisher.send(Greeting.publish("a", payload))
+            node.pass(1)
+        }
+        node.pass()
+        let port = node.rig.places[0].port
+        #expect(port.outputCount(wire.link.key) > WorkerLimits.outputHeldMax)
+        wire.send([0xC0, 0])
+        node.pass()
+        #expect(port[wire.link.key]?.isPaused == true)
+        let waiting = port.outputCount(wire.link.key)
+        wire.send([0xC0, 0, 0xC0, 0])
+        node.pass()
+        #expect(port.outputCount(wire.link.key) == waiting)
+        var pings = 0
+        while pings < 3, let packet = wire.next() { pings += packet[0] == 0xD0 ? 1 : 0 }
+        #expect(pings == 3)
+        #expect(port[wire.link.key]?.isPaused == false)
+    }
+
     @Test("[refusal C22, D09] a node stops at its rate, and lets nobody in meanwhile")
     func drain() throws {
         let rig = rig()

@@ -86,6 +86,9 @@ void apus_ignore_broken_pipes(void);
 void apus_name_thread(const char *name);
 uint64_t apus_thread_number(void);
 
+// Gives freed memory back to the kernel, on a thread of its own; does nothing while one is at it.
+void apus_trim_memory(void);
+
 // Soft and hard limit of open descriptors; setting the soft one returns 0 or minus errno.
 uint64_t apus_descriptor_limit(void);
 uint64_t apus_descriptor_hard_limit(void);

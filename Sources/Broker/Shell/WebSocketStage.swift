@@ -12,6 +12,8 @@ struct WebSocketStage {
     var isUpgraded = false
     /// Open in the sense of the protocol: a close frame is owed when we end it.
     var isOpen = false
+    /// The client has closed, and packets that it sent before wait for the worker.
+    var pendingClose: CloseCode?
     private var controlFrames = 0
 
     init(options: UpgradeOptions) { self.options = options }

@@ -62,6 +62,7 @@ final class WorkerShell: LoopHandler, WorkerPort {
     @exclusivity(unchecked)
     private var control = ByteWriter(capacity: 256)
     private var door = ConnectionDoor()
+    private var nextTrim = Instant.zero
     /// The timer for the measurement of memory, on loop 0.
     private static let memoryToken: UInt64 = 1
 
@@ -246,9 +247,14 @@ final class WorkerShell: LoopHandler, WorkerPort {
         }
     }
 
-    /// Once a second; ten times where memory is short.
+    /// Once a second; ten times where memory is short. What was freed is given back then, or the
+    /// pressure would outlive its cause.
     private func measureMemory() {
         beginTurn()
+        if options.load.pressure != .none, loop.now >= nextTrim {
+            nextTrim = loop.now + .seconds(2)
+            ProcessMemory.trim()
+        }
         if let used = options.measureMemory() { worker.noteMemory(used) }
         let span =
             options.load.pressure == .none ? .seconds(1) : WorkerLimits.overloadInterval
@@ -451,6 +457,9 @@ final class WorkerShell: LoopHandler, WorkerPort {
         guard stage.pointee.isUpgraded else {
             return upgrade(connection, slot, stage, bytes)
         }
+        if let code = stage.pointee.pendingClose {
+            return closeFrames(connection, slot, stage, code, bytes)
+        }
         while true {
             switch stage.pointee.decoder.decode(bytes, FrameLimits()) {
             case .exhausted:
@@ -462,16 +471,28 @@ final class WorkerShell: LoopHandler, WorkerPort {
                 if stage.pointee.countControl() { continue }
                 FrameEncoder.appendClose(.policyViolation, to: &control)
                 return endFrames(connection, stage, bytes)
-            case .close(let code):
-                _ = handOver(slot, stage, bytes)
-                FrameEncoder.appendClose(code, to: &control)
-                return endFrames(connection, stage, bytes)
+            case .close(let code): return closeFrames(connection, slot, stage, code, bytes)
             case .fault(let code):
                 _ = handOver(slot, stage, bytes)
                 FrameEncoder.appendClose(code, to: &control)
                 return endFrames(connection, stage, bytes)
             }
         }
+    }
+
+    /// Answers the client's close, once the worker has had the packets before it.
+    private func closeFrames(
+        _ connection: ConnectionID, _ slot: Int32,
+        _ stage: UnsafeMutablePointer<WebSocketStage>, _ code: CloseCode,
+        _ bytes: UnsafeMutableRawBufferPointer
+    ) -> Int {
+        let consumed = handOver(slot, stage, bytes)
+        if stage.pointee.decoder.plainCount > 0, worker.isHeld(slot) {
+            stage.pointee.pendingClose = code
+            return consumed
+        }
+        FrameEncoder.appendClose(code, to: &control)
+        return endFrames(connection, stage, bytes)
     }
 
     /// Gives the plain bytes to the worker and drops what it took.

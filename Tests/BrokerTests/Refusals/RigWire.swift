@@ -56,20 +56,32 @@ final class RigWire: PacketSource {
         }
     }
 
-    /// The next delivery: payload and packet id (0 with QoS 0).
+    /// The next delivery: payload and packet id (none with QoS 0).
     func delivery() -> (payload: [UInt8], packetID: [UInt8])? {
         while let packet = next() {
-            guard packet[0] >> 4 == 3 else { continue }
-            let header = packet[1] < 128 ? 2 : 3
-            let topic = Int(packet[header]) << 8 + Int(packet[header + 1])
-            var at = header + 2 + topic
-            let hasID = packet[0] & 6 != 0
-            let packetID = hasID ? Array(packet[at..<at + 2]) : []
-            at += (hasID ? 2 : 0)
-            if version == .v5 { at += 1 + Int(packet[at]) }
-            return (Array(packet[at...]), packetID)
+            if let delivery = delivery(in: packet) { return delivery }
         }
         return nil
+    }
+
+    /// A delivery that has been read already.
+    func waitingDelivery() -> (payload: [UInt8], packetID: [UInt8])? {
+        while let packet = packet() {
+            if let delivery = delivery(in: packet) { return delivery }
+        }
+        return nil
+    }
+
+    private func delivery(in packet: [UInt8]) -> (payload: [UInt8], packetID: [UInt8])? {
+        guard packet[0] >> 4 == 3 else { return nil }
+        var at = 2
+        while packet[at - 1] & 0x80 != 0 { at += 1 }
+        at += 2 + Int(packet[at]) << 8 + Int(packet[at + 1])
+        let hasID = packet[0] & 6 != 0
+        let packetID = hasID ? Array(packet[at..<at + 2]) : []
+        at += hasID ? 2 : 0
+        if version == .v5 { at += 1 + Int(packet[at]) }
+        return (Array(packet[at...]), packetID)
     }
 }
 

@@ -127,6 +127,34 @@ struct WebSocketAttackTests {
         node.checkThatDescriptorsReturn()
     }
 
+    @Test("packets before a close frame count, although CONNECT takes its time")
+    func closeBehindPackets() throws {
+        let node = try ServingNode()
+        let (receiver, _) = node.open()
+        receiver.send(Greeting.subscribe("last/words"))
+        receiver.mustHear(.suback([0]))
+        for number in 0..<20 as Range<UInt8> {
+            let client = open(node)
+            client.send(
+                Self.frame(Greeting.connect(.v5, "brief"))
+                    + Self.frame(Greeting.publish("last/words", [number]))
+                    + Self.frame([0x03, 0xE8], .close))
+            #expect(receiver.next()?.last == number)
+            while let frame = next(client) {
+                #expect(frame.opcode == 8 || frame.payload.first == 0x20)
+            }
+            client.close()
+        }
+        // Half a packet is nobody's.
+        let client = open(node)
+        client.send(Self.frame([0x10, 40, 0]) + Self.frame([0x03, 0xE8], .close))
+        #expect(next(client)?.opcode == 8)
+        client.close()
+        receiver.close()
+        node.checkThatOthersAreServed()
+        node.checkThatDescriptorsReturn()
+    }
+
     @Test("what the MQTT side refuses ends with one DISCONNECT and one close frame")
     func refusedPacket() throws {
         let node = try ServingNode()

@@ -117,6 +117,8 @@ struct Session: ~Copyable {
         static let inputHeld = Flags(rawValue: 1 << 23)
         /// No messages are written until its bandwidth has tokens again.
         static let outputHeld = Flags(rawValue: 1 << 24)
+        /// Not read until it has taken what it was sent.
+        static let deaf = Flags(rawValue: 1 << 25)
     }
 
     /// Its next packet has to wait.

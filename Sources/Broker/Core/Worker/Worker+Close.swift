@@ -353,7 +353,8 @@ extension Worker {
 
     private func checkKeepAlive(_ session: UnsafeMutablePointer<Session>, _ index: Int32) {
         // Keep alive does not run against a client that we do not read.
-        if session.pointee.isHeld || session.pointee.flags.contains(.inputPaused) {
+        let isDeaf = session.pointee.flags.contains(.deaf)
+        if session.pointee.isHeld && !isDeaf || session.pointee.flags.contains(.inputPaused) {
             session.pointee.lastReceived = now
         }
         if now - session.pointee.lastReceived >= keepAliveSpan(session) {

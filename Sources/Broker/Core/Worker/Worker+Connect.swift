@@ -275,6 +275,7 @@ extension Worker {
         }
         session.pointee.ownerEpoch = answer.ownerEpoch
         session.pointee.flags.insert(.owned)
+        guard mayStay(answer.hasRecord, session, index) else { return }
         guard let rare = session.pointee.rare else { return }
         if session.pointee.machine.isStored || answer.hasRecord || rare.will != nil {
             attach(session, index, sentThrough: answer.sentThrough)

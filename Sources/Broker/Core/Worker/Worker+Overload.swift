@@ -74,8 +74,8 @@ extension Worker {
         } else if session.pointee.flags.contains(.tooFast) {
             refuseEntry(
                 .connectionRateExceeded, "the address connects too often", session, index)
-        } else if nodeLoad.pressure != .none {
-            refuseEntry(.serverBusy, "the node is short of memory", session, index)
+        } else if nodeLoad.pressure != .none, !mayResume(session) {
+            refuseForMemory(session, index)
         } else if now < lateUntil {
             refuseEntry(.serverBusy, "the loop is late", session, index)
         } else if !nodeLoad.takeSeat(limits) {
@@ -85,6 +85,25 @@ extension Worker {
             return true
         }
         return false
+    }
+
+    /// What stored sessions have queued goes only when their clients come: they are let in while
+    /// memory is short, if there turns out to be such a session.
+    private func mayResume(_ session: UnsafeMutablePointer<Session>) -> Bool {
+        session.pointee.rare?.connect?.cleanStart == false
+    }
+
+    /// Asked once it is known whether there is a stored session.
+    func mayStay(
+        _ hasSession: Bool, _ session: UnsafeMutablePointer<Session>, _ index: Int32
+    ) -> Bool {
+        guard !hasSession, nodeLoad.pressure != .none else { return true }
+        refuseForMemory(session, index)
+        return false
+    }
+
+    private func refuseForMemory(_ session: UnsafeMutablePointer<Session>, _ index: Int32) {
+        refuseEntry(.serverBusy, "the node is short of memory", session, index)
     }
 
     private func refuseEntry(

@@ -10,6 +10,25 @@ extension Worker {
     ) -> Int {
         let session = sessions[pointer: index]
         session.pointee.lastReceived = now
+        let consumed = handlePackets(bytes, session, index)
+        holdIfDeaf(session)
+        return consumed
+    }
+
+    /// Who asks and asks and never reads the answers is not read either, until it has: nothing else
+    /// bounds answers.
+    private func holdIfDeaf(_ session: UnsafeMutablePointer<Session>) {
+        guard port.outputCount(session.pointee.connection) > WorkerLimits.outputHeldMax,
+            session.pointee.phase == .live, !session.pointee.isHeld
+        else { return }
+        setBusy(session)
+        session.pointee.flags.formUnion([.outputFull, .deaf])
+    }
+
+    private func handlePackets(
+        _ bytes: UnsafeMutableRawBufferPointer, _ session: UnsafeMutablePointer<Session>,
+        _ index: Int32
+    ) -> Int {
         let span = RawSpan(_unsafeBytes: UnsafeRawBufferPointer(bytes))
         var offset = 0
         var last = 0
@@ -40,6 +59,11 @@ extension Worker {
         }
         // What follows the end of a session is not read: a closing connection consumes it all.
         return session.pointee.phase == .closing ? bytes.count : offset
+    }
+
+    /// Whether input waits because of something that the worker has under way.
+    package func isHeld(_ index: Int32) -> Bool {
+        sessions[pointer: index].pointee.isHeld
     }
 
     private func packetSizeLimit(_ session: UnsafeMutablePointer<Session>) -> Int {

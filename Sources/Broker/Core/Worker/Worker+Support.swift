@@ -21,7 +21,7 @@ extension Worker {
 
     func clearBusy(_ session: UnsafeMutablePointer<Session>) {
         guard session.pointee.flags.contains(.busy),
-            !session.pointee.flags.contains(.slowed)
+            session.pointee.flags.isDisjoint(with: [.slowed, .deaf])
         else { return }
         session.pointee.flags.remove(.busy)
         session.pointee.lastReceived = now

@@ -294,6 +294,10 @@ package final class Worker<Port: WorkerPort> {
         guard session.pointee.flags.contains(.outputFull) else { return }
         session.pointee.flags.remove(.outputFull)
         guard session.pointee.phase == .live else { return }
+        if session.pointee.flags.contains(.deaf) {
+            session.pointee.flags.remove(.deaf)
+            clearBusy(session)
+        }
         resumeOutput(session, index)
     }
 

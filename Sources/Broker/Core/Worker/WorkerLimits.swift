@@ -16,6 +16,9 @@ package enum WorkerLimits {
     /// Output bytes above which QoS 0 is dropped: twice the high watermark, so that a burst of one
     /// turn does not lose what the socket would have taken at its end.
     package static let outputQoS0Max = 4 << 20
+    /// Output bytes from which a client is not read before it has taken some: answers, which
+    /// nothing else bounds.
+    package static let outputHeldMax = 4 << 20
     /// Payloads from this size are sent by reference to more than one receiver.
     package static let sharedPayloadMin = 8 << 10
     /// Bytes of publishes that wait for an answer about their topic's routes.
