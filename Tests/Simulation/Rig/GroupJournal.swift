@@ -90,11 +90,16 @@ package struct GroupJournal: Sendable {
         return failures
     }
 
-    /// None too few: of what was sent since the steady member's SUBACK and acknowledged.
-    package mutating func losses(_ owed: [(payload: String, step: Int)]) -> [String] {
+    /// None too few: of what was sent since the steady member's SUBACK and acknowledged. A QoS 2
+    /// message may end with a member's session [MQTT-4.8.2-5]: it counts only if none ended later.
+    package mutating func losses(
+        _ owed: [(payload: String, qos: QoS, step: Int)], isStored: [Bool]
+    ) -> [String] {
         guard let since else { return [] }
+        let lastEnd = zip(ends, isStored).filter { !$0.1 }.flatMap { $0.0.values }.max() ?? 0
         var failures: [String] = []
-        for (payload, step) in owed where step > since {
+        for (payload, qos, step) in owed where step > since {
+            if qos == .exactlyOnce, step <= lastEnd { continue }
             owedCount += 1
             if copies[payload] == nil {
                 failures.append("\(filter): nobody received \(payload), sent at \(step)")

@@ -111,9 +111,9 @@ package struct Journal: Sendable {
     }
 
     /// What was acknowledged of the topics of a filter, with the step of sending.
-    package func acknowledged(_ filter: String) -> [(payload: String, step: Int)] {
+    package func acknowledged(_ filter: String) -> [(payload: String, qos: QoS, step: Int)] {
         sent.filter { $0.value.code != nil && Self.matches(filter, $0.value.topic) }
-            .map { ($0.key, $0.value.step) }.sorted { $0.0 < $1.0 }
+            .map { ($0.key, $0.value.qos, $0.value.step) }.sorted { $0.0 < $1.0 }
     }
 
     /// Enough for the filters of the workload: `+` for a level, `#` at the end.

@@ -1,3 +1,5 @@
+import MQTT
+
 /// The members of one shared subscription: some that come and go, and a steady one, which is never
 /// without its subscription (its session is stored, or nobody disturbs it).
 package final class SimulatedGroup {
@@ -30,11 +32,12 @@ package final class SimulatedGroup {
     }
 
     package func judge(
-        _ owed: [(payload: String, step: Int)], _ repeated: Set<String>, isReported: Bool,
+        _ owed: [(payload: String, qos: QoS, step: Int)], _ repeated: Set<String>, isReported: Bool,
         _ journal: inout Journal
     ) {
         let failures =
-            self.journal.losses(owed) + self.journal.repeats(isRepeated: repeated.contains)
+            self.journal.losses(owed, isStored: members.map(\.isStored))
+            + self.journal.repeats(isRepeated: repeated.contains)
         if isReported { for failure in failures { journal.fail(failure) } }
     }
 }
