@@ -2,7 +2,6 @@ import Foundation
 import Testing
 
 /// What every listed thing has: a statement its test, a refusal its test.
-///
 @Suite("Coverage")
 struct CoverageTests {
     static let writesDocs = ProcessInfo.processInfo.environment["APUS_WRITE_DOCS"] == "1"
