@@ -73,7 +73,7 @@ struct HostileTests {
         ),
     ]
 
-    @Test("each is answered as it must be, and the port serves on")
+    @Test("[attack 37] each is answered as it must be, and the port serves on")
     func requests() throws {
         let rig = try AdminRig()
         for (request, status) in Self.requests {

@@ -251,7 +251,9 @@ struct DoorTests {
         #expect(clients.filter(\.isConnected).count == 3)
     }
 
-    @Test("a disconnected client hears 0x98; its stored session stays, the transient one is gone")
+    @Test(
+        "[refusal D06] a disconnected client hears 0x98; its stored session stays, the transient one is gone"
+    )
     func disconnects() {
         let (rig, door, clients) = serving(10)
         for client in [clients[0], clients[2]] {

@@ -55,6 +55,21 @@ struct QueueSettingTests {
         #expect(drain(rig, reader, expiry: expiry) == ["1", "2", "3", "4"])
     }
 
+    @Test("[refusal Q10] a group whose members are away holds as much as a session may")
+    func groupInbox() throws {
+        let rig = try SettingRig(["SessionInboxSize": "3", "SlowConsumerPolicy": "dropNewest"])
+        let member = rig.connect("member", to: 1, expiry: 100)
+        #expect(rig.subscribe(member, "$share/g/q") == "0x2")
+        rig.end(member)
+        let publisher = rig.connect("publisher")
+        publish(rig, 1...5, publisher)
+        #expect(rig.drops(.groupUnavailable) == 2)
+        #expect(rig.drops(.overflow) == 0)
+        rig.connect(member, to: 2, expiry: 100)
+        rig.pass(60)
+        #expect(member.payloads == ["1", "2", "3"])
+    }
+
     @Test(
         "[setting SessionQueueBytes] [refusal Q01] as many bytes wait as the tenant allows",
         arguments: [0, 100] as [UInt32])

@@ -316,13 +316,13 @@ extension Worker {
             case .stored, .duplicate, .storedDroppingOldest: storedCount += 1
             case .noSession:
                 // A group without an inbox has no members.
-                if task.receivers[index].clientID.first == 0 {
+                if isGroup(task, index) {
                     countStored(.groupUnavailable, task, 1)
                 } else {
                     staleRoute(task.receivers[index], task.tenant)
                 }
             case .droppedFullMessages, .droppedFullBytes:
-                countStored(.overflow, task, 1)
+                countStored(fullReason(task, index), task, 1)
                 reportOverflow(task, index, isOldest: false, 1)
             case .rejected: isRejected = true
             case .qos0NotQueued: break
@@ -330,8 +330,9 @@ extension Worker {
             }
         }
         for dropped in result.droppedOldest {
-            countStored(.overflow, task, Int(dropped.count))
-            reportOverflow(task, Int(dropped.receiver), isOldest: true, Int(dropped.count))
+            let receiver = Int(dropped.receiver)
+            countStored(fullReason(task, receiver), task, Int(dropped.count))
+            reportOverflow(task, receiver, isOldest: true, Int(dropped.count))
         }
         if storedCount > 0 { noteDelivered(task.slot, storedCount) }
         guard let tracker = task.tracker else { return }
@@ -340,6 +341,16 @@ extension Worker {
         } else {
             groupDone(tracker)
         }
+    }
+
+    private func isGroup(_ task: InsertTask, _ receiver: Int) -> Bool {
+        task.receivers.indices.contains(receiver) && task.receivers[receiver].clientID.first == 0
+    }
+
+    /// A full queue is its client's doing; a full inbox of a group means that none of its members
+    /// takes anything.
+    private func fullReason(_ task: InsertTask, _ receiver: Int) -> DropReason {
+        isGroup(task, receiver) ? .groupUnavailable : .overflow
     }
 
     /// The session has gone, or begun a new life: this route leads nowhere.
