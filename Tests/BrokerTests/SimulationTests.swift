@@ -16,7 +16,6 @@ struct SimulationTests {
     func calm(seed: Seed) {
         var options = SimulationOptions.calm
         options.steps = 300
-        options.judgesGroups = true
         let report = SimulationRun(seed: seed.value, options).run()
         #expect(report.failures == [], "\(report.text)")
     }

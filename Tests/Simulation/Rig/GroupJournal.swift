@@ -20,6 +20,9 @@ package struct GroupJournal: Sendable {
     private var copies: [String: [Copy]] = [:]
     /// The step in which a member's connection was seen to have ended.
     private var ends: [[Int: Int]] = []
+    /// The last step in which a member's connection was not settled: it had no CONNACK yet, so an
+    /// older one may still have been served.
+    private var unsettled: [Int] = []
     private var noted: [Int] = []
     private var open: [Int] = []
     /// The step of the steady member's SUBACK, while its connection lasts.
@@ -34,6 +37,7 @@ package struct GroupJournal: Sendable {
     package mutating func note(_ members: [SimulatedActor], steady: SimulatedActor, _ step: Int) {
         while noted.count < members.count {
             noted.append(0)
+            unsettled.append(0)
             open.append(0)
             ends.append([:])
         }
@@ -46,6 +50,7 @@ package struct GroupJournal: Sendable {
                         qos: message.qos))
             }
             noted[number] = member.client.received.count
+            if !member.client.isConnected { unsettled[number] = step }
             if open[number] != 0, open[number] != current { ends[number][open[number]] = step }
             open[number] = current
         }
@@ -91,12 +96,13 @@ package struct GroupJournal: Sendable {
     }
 
     /// None too few: of what was sent since the steady member's SUBACK and acknowledged. A QoS 2
-    /// message may end with a member's session [MQTT-4.8.2-5]: it counts only if none ended later.
+    /// message may end with a member's session [MQTT-4.8.2-5]: it counts only if none ended later,
+    /// as the server sees it.
     package mutating func losses(
         _ owed: [(payload: String, qos: QoS, step: Int)], isStored: [Bool]
     ) -> [String] {
         guard let since else { return [] }
-        let lastEnd = zip(ends, isStored).filter { !$0.1 }.flatMap { $0.0.values }.max() ?? 0
+        let lastEnd = zip(unsettled, isStored).filter { !$0.1 }.map(\.0).max() ?? 0
         var failures: [String] = []
         for (payload, qos, step) in owed where step > since {
             if qos == .exactlyOnce, step <= lastEnd { continue }

@@ -32,12 +32,12 @@ package final class SimulatedGroup {
     }
 
     package func judge(
-        _ owed: [(payload: String, qos: QoS, step: Int)], _ repeated: Set<String>, isReported: Bool,
+        _ owed: [(payload: String, qos: QoS, step: Int)], _ repeated: Set<String>,
         _ journal: inout Journal
     ) {
         let failures =
             self.journal.losses(owed, isStored: members.map(\.isStored))
             + self.journal.repeats(isRepeated: repeated.contains)
-        if isReported { for failure in failures { journal.fail(failure) } }
+        for failure in failures { journal.fail(failure) }
     }
 }

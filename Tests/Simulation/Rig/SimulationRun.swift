@@ -12,8 +12,6 @@ package struct SimulationOptions: Sendable {
     package var members = 2
     /// Clients that come at some time and ask for what is retained.
     package var probers = 3
-    /// Whether every message reaches one member of a group, and only one, is judged too.
-    package var judgesGroups = false
     package var hostFaultPercent = 10
     package var splitsMax = 2
     package var lateMailPercent = 10
@@ -225,7 +223,7 @@ package final class SimulationRun {
         let repeated = Set(actors.flatMap(\.client.repeated))
         for group in groups {
             let owed = journal.acknowledged(group.innerFilter)
-            group.judge(owed, repeated, isReported: options.judgesGroups, &journal)
+            group.judge(owed, repeated, &journal)
         }
         for prober in probers { prober.judge(&retained, isFinal: false) }
         checkThatItHappened()

@@ -4,13 +4,10 @@ import Simulation
 // simulate                 runs 20 seeds
 // simulate SEED [COUNT]    runs COUNT seeds from SEED on (1 unless told); the same seed does the
 //                          same again
-// simulate … groups        judges shared groups, too
 
 let arguments = CommandLine.arguments.dropFirst().compactMap(UInt64.init)
 let first = arguments.first ?? 1
 let count = arguments.dropFirst().first ?? (arguments.isEmpty ? 20 : 1)
-var options = SimulationOptions()
-options.judgesGroups = CommandLine.arguments.contains("groups")
 var failed = 0
 
 func line(_ text: String) {
@@ -20,7 +17,7 @@ func line(_ text: String) {
 
 for seed in first..<(first + count) {
     line("simulate \(seed)")
-    let report = SimulationRun(seed: seed, options).run()
+    let report = SimulationRun(seed: seed).run()
     line(report.text)
     if !report.failures.isEmpty { failed += 1 }
 }

@@ -16,6 +16,9 @@ final class GroupMembership {
     let filter: [UInt8]
     /// In the worker's filter table; nil for a stored session.
     let slot: UInt32?
+    /// Of a stored session; nil for a transient one.
+    let incarnation: UInt64?
+    let clientID: [UInt8]
     var options: SubscriptionOptions
     var subscriptionID: UInt32
     /// Sequences of the group's inbox that are leased to it; at most its credit.
@@ -32,12 +35,15 @@ final class GroupMembership {
     var isGranted = false
 
     init(
-        session: SessionRef, group: SessionName, name: [UInt8], filter: [UInt8], slot: UInt32?,
-        options: SubscriptionOptions, subscriptionID: UInt32
+        session: SessionRef, group: SessionName, name: [UInt8], clientID: [UInt8],
+        incarnation: UInt64?, filter: [UInt8], slot: UInt32?, options: SubscriptionOptions,
+        subscriptionID: UInt32
     ) {
         self.session = session
         self.group = group
         self.name = name
+        self.clientID = clientID
+        self.incarnation = incarnation
         self.filter = filter
         self.slot = slot
         self.options = options

@@ -58,16 +58,15 @@ extension Worker {
         _ session: UnsafeMutablePointer<Session>, _ index: Int32
     ) -> GroupMembership? {
         guard let shared = SharedName(filter) else { return nil }
+        let incarnation = session.pointee.rare?.stored?.incarnation
         let name =
-            session.pointee.rare?.stored.map {
-                GroupMemberName.stored(
-                    session.pointee.clientID, incarnation: $0.incarnation)
-            }
+            incarnation.map { GroupMemberName.stored(session.pointee.clientID, incarnation: $0) }
             ?? GroupMemberName.transient(
                 place, epoch, connectionToken: connectionToken(session, index))
         return GroupMembership(
             session: ref(session, index),
-            group: shared.inbox(tenantBytes(session.pointee.tenant)), name: name, filter: filter,
+            group: shared.inbox(tenantBytes(session.pointee.tenant)), name: name,
+            clientID: session.pointee.clientID, incarnation: incarnation, filter: filter,
             slot: slot, options: options, subscriptionID: subscriptionID)
     }
 
@@ -232,6 +231,7 @@ extension Worker {
             case .put(let task): returnToGroup(task)
             case .leave(let command): proposeGroupLeave(command.group, command.member)
             case .take(let lease): take(lease)
+            case .transfer(let lease, let incarnation): transfer(lease, incarnation)
             case .acknowledge(let membership):
                 guard !membership.isMarked else { continue }
                 membership.isMarked = true
@@ -488,6 +488,8 @@ extension Worker {
             membership.held.remove(lease.sequence)
             return
         }
+        // A stored member gets it in its own inbox, whatever has become of the connection.
+        if let incarnation = membership.incarnation { return transfer(lease, incarnation) }
         guard let session = find(membership.session), session.pointee.phase == .live else {
             // Nothing was sent: it may go to another.
             acknowledge(membership, lease.sequence, .released)
@@ -502,10 +504,6 @@ extension Worker {
     ) {
         var message = Message(
             record: lease.record.bytes, tenant: session.pointee.tenant, block: lease.record)
-        if session.pointee.machine.isStored, lease.qos == .exactlyOnce {
-            transfer(&message, lease, session)
-            return
-        }
         guard let share = session.pointee.rare?.share,
             permitsDelivery(message, lease.qos, session, index)
         else {
@@ -524,20 +522,19 @@ extension Worker {
 
     /// QoS 2 goes into the member's own inbox, from which it is pushed, resumed and released like
     /// any other message, under a number of its own, so that a repeat is dropped.
-    private func transfer(
-        _ message: inout Message, _ lease: GroupLease, _ session: UnsafeMutablePointer<Session>
-    ) {
-        guard let stored = session.pointee.rare?.stored else { return }
+    private func transfer(_ lease: GroupLease, _ incarnation: UInt64) {
         let membership = lease.membership
-        let name = sessionName(session)
+        let tenant = membership.group.tenant
         let group = membership.group.clientID.withUnsafeBytes { BucketHash.hash($0) }
         let source = OutboxSource(
             identity: group &+ lease.sequence &* 0x9E37_79B9_7F4A_7C15,
             origin: lease.incarnation, sequence: 1)
-        var batches = InsertBatches(tenant: name.tenant, source: source)
-        let isAdded = name.clientID.withUnsafeBytes { clientID in
+        let message = Message(record: lease.record.bytes, tenant: TenantSlot(0))
+        guard let slot = tenantSlot(of: message) else { return }
+        var batches = InsertBatches(tenant: tenant, source: source)
+        let isAdded = membership.clientID.withUnsafeBytes { clientID in
             let receiver = StoredReceiver(
-                clientID: clientID, incarnation: stored.incarnation, maximumQoS: lease.qos,
+                clientID: clientID, incarnation: incarnation, maximumQoS: lease.qos,
                 retainAsPublished: lease.retain,
                 subscriptionIDs: membership.subscriptionID == 0 ? [] : [membership.subscriptionID])
             let options = DeliveryOptions(
@@ -546,19 +543,17 @@ extension Worker {
                 receiver, options, record: lease.record.bytes,
                 expiry: message.remainingSeconds(wallTime), map: client.map)
         }
-        let task = InsertTask(
-            tracker: nil, tenant: name.tenant, slot: session.pointee.tenant)
-        task.lease = lease
         guard isAdded, let batch = batches.batches.first else {
-            acknowledge(membership, lease.sequence, .released)
-            return
+            return retryLater(.transfer(lease, incarnation))
         }
+        let task = InsertTask(tracker: nil, tenant: tenant, slot: slot)
+        task.lease = lease
         batch.encoder.finish()
         task.receivers = batch.receivers
         let isAccepted = propose(.inbox, batch.key, .insert(task)) {
             $0.append(batch.encoder.bytes)
         }
-        if !isAccepted { acknowledge(membership, lease.sequence, .released) }
+        if !isAccepted { retryLater(.transfer(lease, incarnation)) }
     }
 
     /// The member's own inbox has the message. The group is told once the client has finished as
@@ -576,8 +571,10 @@ extension Worker {
             }
         case .noSession: acknowledge(lease.membership, lease.sequence, .released)
         case nil:
-            // It may be there. It comes again to this member alone, and a repeat is dropped.
-            lease.membership.held.remove(lease.sequence)
+            // It may be there: a repeat is dropped.
+            if let incarnation = lease.membership.incarnation {
+                retryLater(.transfer(lease, incarnation))
+            }
         }
     }
 
@@ -640,5 +637,6 @@ enum GroupWork {
     case put(GroupReturn)
     case leave(GroupLeaveCommand)
     case take(GroupLease)
+    case transfer(GroupLease, UInt64)
     case acknowledge(GroupMembership)
 }
