@@ -253,8 +253,8 @@ struct DoorTests {
 
     @Test(
         """
-        [refusal D06] a disconnected client hears 0x98; its stored session stays, the transient one \
-        is gone
+        [refusal D06] a disconnected client hears 0x98; its stored session stays, the \
+        transient one is gone
         """
     )
     func disconnects() {
