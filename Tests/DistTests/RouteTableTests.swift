@@ -167,7 +167,7 @@ struct RouteTableTests {
     }
 
     @Test(
-        "wildcards at the beginning do not match topics that begin with $",
+        "[MQTT-4.7.2-1] wildcards at the beginning do not match topics that begin with $",
         arguments: [
             ("#", "$SYS/uptime", false), ("+/uptime", "$SYS/uptime", false),
             ("$SYS/#", "$SYS/uptime", true), ("$SYS/+", "$SYS/uptime", true),

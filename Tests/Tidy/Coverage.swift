@@ -51,7 +51,8 @@ struct Coverage: Sendable {
 
     /// The contents of brackets that begin with a known word.
     static func tags(in line: String) -> [String] {
-        line.split(separator: "[").dropFirst().compactMap { part in
+        line.split(separator: "[", omittingEmptySubsequences: false).dropFirst().compactMap {
+            part in
             guard let close = part.firstIndex(of: "]") else { return nil }
             let tag = part[..<close]
             return kinds.contains { tag.hasPrefix($0) } ? String(tag) : nil

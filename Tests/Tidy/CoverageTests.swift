@@ -138,6 +138,7 @@ struct CoverageRuleTests {
                 "MQTT-1.5.4-1", "MQTT-1.5.4-2", "v3 MQTT-1.5.3-1", "refusal C01", "refusal C02",
             ])
         #expect(coverage.places["MQTT-1.5.4-2"]?.first?.title == "a string is checked")
+        #expect(coverage.places["refusal C02"]?.first?.title == "nothing comes")
         #expect(coverage.missing(of: ["MQTT-1.5.4-1", "MQTT-1.5.4-3"]) == ["MQTT-1.5.4-3"])
         #expect(coverage.unknown(prefix: "refusal ", known: ["refusal C01"]).count == 1)
     }

@@ -118,7 +118,11 @@ final class GroupLease {
 ///
 /// Bounded by the session's subscriptions, its outbound window and its queue.
 final class ShareState {
-    var memberships: [GroupMembership] = []
+    /// In the order of joining; found by filter, by slot, and by the id of the group's inbox.
+    private(set) var memberships: [GroupMembership] = []
+    private var byFilter: [[UInt8]: GroupMembership] = [:]
+    private var bySlot: [UInt32: GroupMembership] = [:]
+    private var byGroup: [[UInt8]: GroupMembership] = [:]
     /// Sent and not finished, by sequence of the outbound window: a transient session's.
     var flights: [UInt64: SharedFlight] = [:]
     /// Sent and not finished, by packet id: a stored session's, which are not of its own queue.
@@ -135,16 +139,33 @@ final class ShareState {
         for flight in waiting.values { flight.record.release() }
     }
 
-    func membership(slot: UInt32) -> GroupMembership? {
-        memberships.first { $0.slot == slot }
+    func membership(slot: UInt32) -> GroupMembership? { bySlot[slot] }
+
+    func membership(filter: [UInt8]) -> GroupMembership? { byFilter[filter] }
+
+    func membership(group: SessionName) -> GroupMembership? { byGroup[group.clientID] }
+
+    func add(_ membership: GroupMembership) {
+        memberships.append(membership)
+        byFilter[membership.filter] = membership
+        byGroup[membership.group.clientID] = membership
+        if let slot = membership.slot { bySlot[slot] = membership }
     }
 
-    func membership(filter: [UInt8]) -> GroupMembership? {
-        memberships.first { $0.filter == filter }
+    func remove(_ membership: GroupMembership) {
+        memberships.removeAll { $0 === membership }
+        byFilter[membership.filter] = nil
+        byGroup[membership.group.clientID] = nil
+        if let slot = membership.slot { bySlot[slot] = nil }
     }
 
-    func membership(group: SessionName) -> GroupMembership? {
-        memberships.first { $0.group == group }
+    /// Gives up all of them.
+    func removeAll() -> [GroupMembership] {
+        byFilter = [:]
+        bySlot = [:]
+        byGroup = [:]
+        defer { memberships = [] }
+        return memberships
     }
 
     /// A free packet id of those kept for leases; nil if all are in use.

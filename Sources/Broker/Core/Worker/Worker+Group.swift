@@ -35,7 +35,7 @@ extension Worker {
             let membership = membership(
                 entry.filter, slot: slot, options, task.subscriptionID, session, index)
             guard let membership else { return }
-            shareState(session, index).memberships.append(membership)
+            shareState(session, index).add(membership)
         }
         guard let membership = session.pointee.rare?.share?.membership(filter: entry.filter) else {
             return
@@ -103,25 +103,29 @@ extension Worker {
     /// The session takes leave of one group, on a connection that lives on.
     func leaveGroup(_ filter: [UInt8], _ session: UnsafeMutablePointer<Session>) {
         guard let share = session.pointee.rare?.share,
-            let position = share.memberships.firstIndex(where: { $0.filter == filter })
+            let membership = share.membership(filter: filter)
         else { return }
-        let membership = share.memberships.remove(at: position)
+        share.remove(membership)
         // What it holds, it keeps: this connection will acknowledge it.
-        for (sequence, flight) in share.flights where flight.membership === membership {
-            guard flight.sequence != 0 else { continue }
-            acknowledge(membership, flight.sequence, .acknowledged)
-            share.flights[sequence] = flight.withoutLease
+        for sequence in share.flights.keys.sorted() {
+            keep(&share.flights[sequence], of: membership)
         }
-        for (packetID, flight) in share.leased where flight.membership === membership {
-            guard flight.sequence != 0 else { continue }
-            acknowledge(membership, flight.sequence, .acknowledged)
-            share.leased[packetID] = flight.withoutLease
+        for packetID in share.leased.keys.sorted() {
+            keep(&share.leased[packetID], of: membership)
         }
-        leave(membership)
+        leaveWhenSettled(membership)
+    }
+
+    private func keep(_ flight: inout SharedFlight?, of membership: GroupMembership) {
+        guard let known = flight, known.membership === membership, known.sequence != 0 else {
+            return
+        }
+        acknowledge(membership, known.sequence, .acknowledged)
+        flight = known.withoutLease
     }
 
     /// The group hears of it after all that this member has to say of what it took.
-    private func leave(_ membership: GroupMembership) {
+    func leaveWhenSettled(_ membership: GroupMembership) {
         membership.isLeaving = true
         guard membership.openTakes == 0 else { return }
         flushAcknowledgements(of: membership)
@@ -156,14 +160,13 @@ extension Worker {
             }
             stored.transferred.removeAll()
         }
-        for membership in share.memberships {
+        for membership in share.removeAll() {
             if session.pointee.machine.isStored {
                 sendGroupCredit(membership, session, index, 0)
             } else {
-                leave(membership)
+                leaveWhenSettled(membership)
             }
         }
-        share.memberships = []
     }
 
     /// A message of the queue of a session that ends: it was not sent.
@@ -210,7 +213,7 @@ extension Worker {
 
     // MARK: What a range did not take
 
-    private func retryLater(_ work: GroupWork) {
+    func retryLater(_ work: GroupWork) {
         guard groupRetries.count < WorkerLimits.groupRetriesMax else {
             metrics.groupRetriesLost &+= 1
             return
@@ -249,7 +252,8 @@ extension Worker {
 
     /// Every member says again what it may hold: a credit may have been lost, a leader may be new.
     func regrantGroups(isTimer: Bool) {
-        for ref in memberSessions {
+        // In an order that the next run has, too.
+        for ref in memberSessions.sorted(by: { $0.index < $1.index }) {
             withSession(ref) { session, _ in
                 for membership in session.pointee.rare?.share?.memberships ?? []
                 where membership.isGranted {
@@ -295,7 +299,7 @@ extension Worker {
                 session.pointee.rare?.share?.membership(filter: one.filter) == nil
             else { continue }
             membership.isGranted = true
-            shareState(session, index).memberships.append(membership)
+            shareState(session, index).add(membership)
             grantGroupCredit(membership, session)
         }
         guard hasMore else { return }
@@ -340,13 +344,13 @@ extension Worker {
         return true
     }
 
-    private func mayGo(_ session: UnsafeMutablePointer<Session>) -> Bool {
+    func mayGo(_ session: UnsafeMutablePointer<Session>) -> Bool {
         session.pointee.machine.queue.isEmpty && session.pointee.machine.hasSendQuota
             && !isOutputBlocked(session)
             && session.pointee.rare?.stored?.waiting.isEmpty != false
     }
 
-    private func send(
+    func send(
         _ message: inout Message, _ delivery: Delivery, _ flight: SharedFlight,
         _ share: ShareState, _ session: UnsafeMutablePointer<Session>
     ) {
@@ -419,216 +423,6 @@ extension Worker {
     func discardWaiting(_ number: UInt32, _ session: UnsafeMutablePointer<Session>) {
         guard let flight = session.pointee.rare?.share?.takeWaiting(number) else { return }
         finish(flight)
-    }
-
-    // MARK: Leases
-
-    /// Messages of a group's inbox, leased to one of our members.
-    func receiveGroupPush(_ body: RawSpan) {
-        guard let push = body.withUnsafeBytes({ GroupPushMessage.decode($0) }) else {
-            metrics.damagedFrames &+= 1
-            return
-        }
-        metrics.groupPushes &+= UInt64(push.entries.count)
-        withSession(sessionRef(ofToken: push.connectionToken)) { session, index in
-            guard let share = session.pointee.rare?.share,
-                let membership = share.membership(group: push.group)
-            else { return }
-            for entry in push.entries {
-                receiveLease(entry, push.incarnation, membership, share, session, index)
-                guard session.pointee.phase == .live else { return }
-            }
-        }
-    }
-
-    private func receiveLease(
-        _ entry: PushMessage.Entry, _ incarnation: UInt64, _ membership: GroupMembership,
-        _ share: ShareState, _ session: UnsafeMutablePointer<Session>, _ index: Int32
-    ) {
-        let published = QoS(rawValue: entry.flags.qos) ?? .atMostOnce
-        let delivery = membership.delivery(published, retain: entry.flags.retain)
-        if delivery.qos == .atMostOnce {
-            entry.record.withUnsafeBytes { record in
-                var message = Message(record: record, tenant: session.pointee.tenant)
-                deliver(&message, delivery, to: index)
-            }
-            if entry.sequence != 0 { acknowledge(membership, entry.sequence, .acknowledged) }
-            return
-        }
-        guard membership.held.insert(entry.sequence).inserted else { return }
-        let lease = GroupLease(
-            membership: membership, incarnation: incarnation, sequence: entry.sequence,
-            qos: delivery.qos, retain: delivery.retain,
-            record: entry.record.withUnsafeBytes { SharedBlock.copy(of: $0) })
-        if delivery.qos == .exactlyOnce {
-            membership.openTakes += 1
-            take(lease)
-        } else {
-            carryOut(lease, session, index)
-        }
-    }
-
-    private func take(_ lease: GroupLease) {
-        let membership = lease.membership
-        let command = GroupTakeCommand(
-            group: membership.group, member: membership.name, sequences: [lease.sequence])
-        let isAccepted = propose(
-            .inbox, InboxKeys.sessionPrefix(membership.group), .groupTake(lease)
-        ) { InboxCommand.groupTake(command).encode(into: &$0) }
-        if !isAccepted { retryLater(.take(lease)) }
-    }
-
-    /// The group's inbox has committed, or not, that the message is this member's.
-    func taken(_ lease: GroupLease, _ result: BatchResult?) {
-        let membership = lease.membership
-        guard let result else { return retryLater(.take(lease)) }
-        membership.openTakes -= 1
-        defer { if membership.isLeaving { leave(membership) } }
-        guard result.statuses.first == .ok else {
-            membership.held.remove(lease.sequence)
-            return
-        }
-        // A stored member gets it in its own inbox, whatever has become of the connection.
-        if let incarnation = membership.incarnation { return transfer(lease, incarnation) }
-        guard let session = find(membership.session), session.pointee.phase == .live else {
-            // Nothing was sent: it may go to another.
-            acknowledge(membership, lease.sequence, .released)
-            return
-        }
-        carryOut(lease, session, membership.session.index)
-    }
-
-    /// The member has the message for good: it is sent, or put into its own inbox.
-    private func carryOut(
-        _ lease: GroupLease, _ session: UnsafeMutablePointer<Session>, _ index: Int32
-    ) {
-        var message = Message(
-            record: lease.record.bytes, tenant: session.pointee.tenant, block: lease.record)
-        guard let share = session.pointee.rare?.share,
-            permitsDelivery(message, lease.qos, session, index)
-        else {
-            acknowledge(lease.membership, lease.sequence, .acknowledged)
-            return
-        }
-        let delivery = lease.membership.delivery(lease.qos, retain: lease.retain)
-        lease.record.retain()
-        let flight = SharedFlight(
-            membership: lease.membership, sequence: lease.sequence, qos: lease.qos,
-            record: lease.record)
-        frames.removeAll()
-        isFanOut = false
-        send(&message, delivery, flight, share, session)
-    }
-
-    /// QoS 2 goes into the member's own inbox, from which it is pushed, resumed and released like
-    /// any other message, under a number of its own, so that a repeat is dropped.
-    private func transfer(_ lease: GroupLease, _ incarnation: UInt64) {
-        let membership = lease.membership
-        let tenant = membership.group.tenant
-        let group = membership.group.clientID.withUnsafeBytes { BucketHash.hash($0) }
-        let source = OutboxSource(
-            identity: group &+ lease.sequence &* 0x9E37_79B9_7F4A_7C15,
-            origin: lease.incarnation, sequence: 1)
-        let message = Message(record: lease.record.bytes, tenant: TenantSlot(0))
-        guard let slot = tenantSlot(of: message) else { return }
-        var batches = InsertBatches(tenant: tenant, source: source)
-        let isAdded = membership.clientID.withUnsafeBytes { clientID in
-            let receiver = StoredReceiver(
-                clientID: clientID, incarnation: incarnation, maximumQoS: lease.qos,
-                retainAsPublished: lease.retain,
-                subscriptionIDs: membership.subscriptionID == 0 ? [] : [membership.subscriptionID])
-            let options = DeliveryOptions(
-                qos: lease.qos.rawValue, retain: lease.retain, queuesQoS0: false)
-            return batches.add(
-                receiver, options, record: lease.record.bytes,
-                expiry: message.remainingSeconds(wallTime), map: client.map)
-        }
-        guard isAdded, let batch = batches.batches.first else {
-            return retryLater(.transfer(lease, incarnation))
-        }
-        let task = InsertTask(tracker: nil, tenant: tenant, slot: slot)
-        task.lease = lease
-        batch.encoder.finish()
-        task.receivers = batch.receivers
-        let isAccepted = propose(.inbox, batch.key, .insert(task)) {
-            $0.append(batch.encoder.bytes)
-        }
-        if !isAccepted { retryLater(.transfer(lease, incarnation)) }
-    }
-
-    /// The member's own inbox has the message. The group is told once the client has finished as
-    /// many: a member that is slow does not empty the group's inbox into its own.
-    func transferred(_ lease: GroupLease, _ outcome: InsertOutcome?) {
-        switch outcome {
-        case .stored, .duplicate, .storedDroppingOldest, .droppedFullMessages, .droppedFullBytes,
-            .expired, .rejected, .qos0NotQueued:
-            if let session = find(lease.membership.session),
-                let stored = session.pointee.rare?.stored
-            {
-                stored.transferred.append((lease.membership, lease.sequence))
-            } else {
-                acknowledge(lease.membership, lease.sequence, .acknowledged)
-            }
-        case .noSession: acknowledge(lease.membership, lease.sequence, .released)
-        case nil:
-            // It may be there: a repeat is dropped.
-            if let incarnation = lease.membership.incarnation {
-                retryLater(.transfer(lease, incarnation))
-            }
-        }
-    }
-
-    // MARK: Acknowledging
-
-    func acknowledge(
-        _ membership: GroupMembership, _ sequence: UInt64, _ kind: AcknowledgementKind
-    ) {
-        // What is acknowledged stays held until the group knows: a new leader may lease it again.
-        if kind == .released { membership.held.remove(sequence) }
-        membership.acknowledgements.append(
-            AcknowledgeCommand.Entry(sequence: sequence, kind: kind))
-        guard !membership.isMarked else { return }
-        membership.isMarked = true
-        groupAcknowledging.append(membership)
-    }
-
-    /// End of turn: one command for each membership that has something to say.
-    func flushGroupAcknowledgements() {
-        guard !groupAcknowledging.isEmpty else { return }
-        let memberships = groupAcknowledging
-        groupAcknowledging = []
-        for membership in memberships {
-            membership.isMarked = false
-            flushAcknowledgements(of: membership)
-        }
-    }
-
-    private func flushAcknowledgements(of membership: GroupMembership) {
-        let entries = membership.acknowledgements
-        guard !entries.isEmpty else { return }
-        membership.acknowledgements = []
-        let command = AcknowledgeCommand(
-            tenant: membership.group.tenant,
-            items: [
-                AcknowledgeCommand.Item(
-                    clientID: membership.group.clientID, ownerEpoch: .none, entries: entries)
-            ])
-        let isAccepted = propose(
-            .inbox, InboxKeys.sessionPrefix(membership.group),
-            .groupAcknowledge(membership, entries)
-        ) { InboxCommand.acknowledge(command).encode(into: &$0) }
-        if !isAccepted { groupAcknowledged(membership, entries, isDone: false) }
-    }
-
-    func groupAcknowledged(
-        _ membership: GroupMembership, _ entries: [AcknowledgeCommand.Entry], isDone: Bool
-    ) {
-        guard !isDone else {
-            for entry in entries { membership.held.remove(entry.sequence) }
-            return
-        }
-        membership.acknowledgements = entries + membership.acknowledgements
-        retryLater(.acknowledge(membership))
     }
 }
 
