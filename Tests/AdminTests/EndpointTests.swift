@@ -67,7 +67,8 @@ struct EndpointTests {
                 let kind = try #require(kinds[String(name)], "\(line) has no type")
                 #expect((kind == "counter") == name.hasSuffix("_total"), "\(line)")
                 #expect(name.hasPrefix("apus_"))
-                values[String(words[0])] = try #require(Double(words[1]), "\(line)")
+                let value = Double(String(words[1]))
+                values[String(words[0])] = try #require(value, "\(line)")
             }
         }
         #expect(kinds.count > FigureTable.rows.count)
