@@ -67,8 +67,8 @@ struct EndpointTests {
                 let kind = try #require(kinds[String(name)], "\(line) has no type")
                 #expect((kind == "counter") == name.hasSuffix("_total"), "\(line)")
                 #expect(name.hasPrefix("apus_"))
-                let value = Double(String(words[1]))
-                values[String(words[0])] = try #require(value, "\(line)")
+                let value: Double = try #require(Double(String(words[1])), "\(line)")
+                values[String(words[0])] = value
             }
         }
         #expect(kinds.count > FigureTable.rows.count)
