@@ -81,6 +81,7 @@ struct EndpointTests {
         let connected = #"apus_events_total{tenant="default",event="CLIENT_CONNECTED"}"#
         #expect(values[connected] == 1, "\(values.keys.filter { $0.contains("events_total") })")
         #expect(values[#"apus_loop_turn_seconds_longest{loop="1"}"#] != nil)
+        withExtendedLifetime(client) {}
     }
 
     @Test("a node that has ended is alive for a moment, and not ready, with the reason")

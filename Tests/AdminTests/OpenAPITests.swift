@@ -154,9 +154,11 @@ struct OpenAPITests {
         #expect(rig.request("DELETE", "/api/v1/sessions/away")?.status == 204)
         waitUntilAway(rig)
         var seen: Set<String> = []
-        for exchange in Self.exchanges {
-            check(exchange, rig)
-            seen.insert(exchange.operation)
+        withExtendedLifetime(clients) {
+            for exchange in Self.exchanges {
+                check(exchange, rig)
+                seen.insert(exchange.operation)
+            }
         }
         #expect(seen == Set(operations.keys))
     }
