@@ -18,8 +18,9 @@ final class ServingNode {
     private let bystander: WireClient
     private var pings = 0
 
-    /// Turns of the bystander until the node must have let go of a connection.
-    private static let pingsMax = 20_000
+    /// Turns of the bystander until the node must have let go of a connection: more than in the
+    /// second for which it waits that a client closes, too.
+    private static let pingsMax = 200_000
 
     init(
         _ settings: [String: String] = [:], change: (inout NodeOptions) -> Void = { _ in }
