@@ -22,8 +22,6 @@ struct Message: ~Copyable {
     var expirySeconds: UInt32?
     var tenantName: UnsafeRawBufferPointer
     var publisher: UnsafeRawBufferPointer
-    /// Of the topic, with a live copy of a retained message; else 0.
-    var retainVersion: UInt64 = 0
     private var encoded: SharedBlock?
 
     init(
@@ -117,7 +115,6 @@ extension Message {
             tenant: tenant, publisherHash: view.fields.publisherHash,
             publishedAt: view.fields.publishedAt, expirySeconds: view.fields.expirySeconds,
             tenantName: part(view.tenant), publisher: part(view.clientID))
-        if retain { retainVersion = MessageRecord.retainVersion(of: bytes) }
         block?.retain()
         encoded = block
     }

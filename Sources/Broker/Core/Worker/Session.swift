@@ -180,8 +180,6 @@ final class RareState {
     var hasReservedSession = false
     /// Retained messages that wait until the client has taken what it has.
     var replays: [ReplayTask] = []
-    /// Live and replayed copies of retained messages, while both may come.
-    var retainWindow: RetainWindow?
     /// Every replay under way, those waiting included.
     var activeReplays: [ReplayTask] = []
     /// What the packet at the head of the input waits for, or its verdicts.

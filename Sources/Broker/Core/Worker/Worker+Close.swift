@@ -265,8 +265,6 @@ extension Worker {
         case groupRetry = 6
         /// Members of groups say again what they may hold.
         case groupCredit = 7
-        /// Replayed retained messages and live ones can be told apart by then.
-        case retainWindow = 8
         /// The bandwidth of a connection may have tokens again, in or out.
         case input = 10
         case output = 11
@@ -318,8 +316,6 @@ extension Worker {
         case .overload: lookAtMemory()
         case .groupRetry: retryGroups()
         case .groupCredit: regrantGroups(isTimer: true)
-        case .retainWindow:
-            withSession(sessionRef(ofToken: due.token)) { closeWindow($0, $1) }
         case .input:
             withSession(sessionRef(ofToken: due.token)) { inputTimerFired($0, $1) }
         case .output:

@@ -23,7 +23,6 @@ extension Worker {
             drop(.sessionClosed, message, session)
             return
         }
-        guard noteLive(message, session) else { return }
         guard permitsDelivery(message, options.qos, session, index) else { return }
         if session.pointee.flags.contains(.metersFanOut), exceedsFanOut(message, session) {
             return

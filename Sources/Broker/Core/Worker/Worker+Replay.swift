@@ -187,7 +187,6 @@ extension Worker {
         page.withUnsafeBytes { bytes in
             let record = UnsafeRawBufferPointer(rebasing: bytes[item.record.range])
             var message = Message(record: record, tenant: session.pointee.tenant)
-            guard noteReplayed(message, item.version, session) else { return }
             let delivery = Delivery(
                 qos: min(message.qos, task.maximumQoS), retain: true,
                 subscriptionIDs: SubscriptionIDs(one: task.subscriptionID))
@@ -199,81 +198,6 @@ extension Worker {
                 deliver(&message, delivery, to: task.session.index)
             }
         }
-    }
-
-    // MARK: Live copies beside replayed ones
-
-    /// Live copies may come as soon as a route holds, which is before its SUBACK.
-    func openWindow(
-        for task: SubscribeTask, _ session: UnsafeMutablePointer<Session>, _ index: Int32
-    ) {
-        let replays = task.entries.contains {
-            !$0.code.isFailure && $0.options.retainHandling != .doNotSend
-        }
-        guard replays else { return }
-        let rare = rareState(session)
-        if let window = rare.retainWindow {
-            window.lastUsed = now
-            return
-        }
-        rare.retainWindow = RetainWindow(now: now)
-        scheduleWindow(session, index)
-    }
-
-    private func scheduleWindow(_ session: UnsafeMutablePointer<Session>, _ index: Int32) {
-        _ = timers.schedule(
-            at: now + WorkerLimits.retainWindowSpan, token: connectionToken(session, index),
-            kind: TimerKind.retainWindow.rawValue)
-    }
-
-    /// A live copy is far behind its commit no more: what was noted can go.
-    func closeWindow(_ session: UnsafeMutablePointer<Session>, _ index: Int32) {
-        guard let rare = session.pointee.rare, let window = rare.retainWindow else { return }
-        if rare.activeReplays.isEmpty, now - window.lastUsed >= WorkerLimits.retainWindowSpan {
-            rare.retainWindow = nil
-        } else {
-            scheduleWindow(session, index)
-        }
-    }
-
-    /// False if the session has had the message as it was published.
-    private func noteReplayed(
-        _ message: borrowing Message, _ version: UInt64,
-        _ session: UnsafeMutablePointer<Session>
-    ) -> Bool {
-        guard let window = session.pointee.rare?.retainWindow else { return true }
-        window.lastUsed = now
-        let topic = hash.hash(message.topicName)
-        if let live = window.live[topic], live >= version {
-            metrics.replaysRepeated &+= 1
-            return false
-        }
-        // Of what was published long ago no live copy is on its way.
-        let age = wallTime.milliseconds &- message.publishedAt.milliseconds
-        if age < WorkerLimits.retainWindowAge { window.note(topic, version, \.replayed) }
-        return true
-    }
-
-    /// False for a live copy of what the session has had by replay.
-    @inline(__always)
-    func noteLive(
-        _ message: borrowing Message, _ session: UnsafeMutablePointer<Session>
-    ) -> Bool {
-        if message.retainVersion == 0 { return true }
-        return judgeLive(message, session)
-    }
-
-    private func judgeLive(
-        _ message: borrowing Message, _ session: UnsafeMutablePointer<Session>
-    ) -> Bool {
-        guard let window = session.pointee.rare?.retainWindow else { return true }
-        let topic = hash.hash(message.topicName)
-        if let replayed = window.replayed[topic], replayed >= message.retainVersion {
-            metrics.replaysRepeated &+= 1
-            return false
-        }
-        window.note(topic, message.retainVersion, \.live)
-        return true
     }
 
     /// Into the session's own queue, so that it survives the connection.
@@ -311,26 +235,5 @@ extension Worker {
                 }
             }
         }
-    }
-}
-
-/// What a session has had of retained messages, live and by replay, while both may come: the
-/// retain version tells which is the same. Lives from a SUBSCRIBE until some time after its replay.
-final class RetainWindow {
-    /// Topic hash to the highest version that came.
-    var live: [UInt64: UInt64] = [:]
-    var replayed: [UInt64: UInt64] = [:]
-    var lastUsed: Instant
-    /// Beyond it a message may come twice.
-    private static let topicsMax = 4_096
-
-    init(now: Instant) { lastUsed = now }
-
-    func note(
-        _ topic: UInt64, _ version: UInt64,
-        _ side: ReferenceWritableKeyPath<RetainWindow, [UInt64: UInt64]>
-    ) {
-        guard self[keyPath: side].count < Self.topicsMax else { return }
-        self[keyPath: side][topic] = max(version, self[keyPath: side][topic] ?? 0)
     }
 }

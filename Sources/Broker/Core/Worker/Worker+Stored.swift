@@ -211,8 +211,7 @@ extension Worker {
                         sequence, qos == .atLeastOnce ? .awaitsPuback : .awaitsPubrec)
                 }
                 let isSent =
-                    noteLive(message, session)
-                    && permitsDelivery(message, qos, session, index)
+                    permitsDelivery(message, qos, session, index)
                     && !isTooSlow(message, qos, session)
                     && write(&message, options, to: session)
                 stored.sentThrough = max(stored.sentThrough, sequence)

@@ -53,7 +53,6 @@ extension Worker {
         reportDisallowed(task, session)
         limitSubscribing(task, settings, session)
         setBusy(session)
-        openWindow(for: task, session, index)
         for entry in task.entries { cancelReplays(of: entry.filter, session) }
         if session.pointee.machine.isStored {
             subscribeStored(task, session, index)

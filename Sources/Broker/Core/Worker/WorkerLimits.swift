@@ -27,10 +27,6 @@ package enum WorkerLimits {
     package static let trackedPublishesMax = 1 << 20
     /// Control operations (claims, routes, attaches) that wait for an answer.
     package static let operationsMax = 1 << 21
-    /// How long after a replay a live copy of the same message may come, and how old (milliseconds)
-    /// a replayed message is of which none can.
-    package static let retainWindowSpan = Duration.seconds(10)
-    package static let retainWindowAge: UInt64 = 60_000
     /// Retained messages fetched in one page.
     package static let retainedPageMessages = 256
     package static let retainedPageBytes = 1 << 20

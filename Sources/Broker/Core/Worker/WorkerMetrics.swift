@@ -20,8 +20,6 @@ package struct WorkerMetrics: Sendable {
     package var parked: UInt64 = 0
     package var subscriptions: UInt64 = 0
     package var retainedSet: UInt64 = 0
-    /// Copies of retained messages that the session had had already, by replay or live.
-    package var replaysRepeated: UInt64 = 0
     package var deliveriesSent: UInt64 = 0
     package var deliveriesReceived: UInt64 = 0
     /// Deliveries to a group's member that had gone or had no room.
