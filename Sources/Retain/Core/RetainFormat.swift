@@ -204,7 +204,7 @@ package enum RetainKeys {
 ///  answer:   version u8 (1), op u8, flags u8 (1 more, 2 busy: ask again), count u32, then
 ///            match: topic version u64, expiry u64, record s32
 ///            list:  topic version u64, expiry u64, record bytes u32, topic s16
-///            and then cursor s16
+///            and then cursor s16, the range's last version when the page was chosen u64
 ///            count: topics u64, bytes u64
 /// ```
 /// A filter with wildcards is asked of every retain range, one without of the range at
@@ -268,6 +268,9 @@ package struct RetainAnswer {
     }
 
     package private(set) var items: [Item] = []
+    /// The range's last version when the page was chosen. What is newer comes live to whoever had
+    /// the route before it asked.
+    package private(set) var lastVersion: UInt64 = 0
     /// Where to go on: a following question's cursor. Empty if there is no more.
     package private(set) var cursor: [UInt8] = []
     package private(set) var hasMore = false
@@ -297,6 +300,7 @@ package struct RetainAnswer {
                     try Self.item(answer, &reader, isList: op == RetainQuestion.list))
             }
             cursor = answer.array(try reader.takeLengthPrefixed16(answer))
+            lastVersion = try reader.readUInt64(answer)
         } catch {
             return nil
         }

@@ -207,6 +207,8 @@ package final class RetainMachine: RangeMachine {
         var ticket: QueryTicket
         /// Empty if the page is the last.
         var cursor: [UInt8]?
+        /// The range's last version when the page was chosen.
+        var lastVersion: UInt64
     }
 
     package func query(_ question: RawSpan, ticket: QueryTicket, output: MachineOutput) {
@@ -261,12 +263,13 @@ package final class RetainMachine: RangeMachine {
                     writer.append(bigEndian: index.recordBytes(entry))
                     writer.append(lengthPrefixed16: RawSpan(_unsafeBytes: index.topic(entry)))
                 }
-                writeCursor(found.cursor, &writer)
+                writeEnd(found.cursor, lastVersion, &writer)
             }
             return
         }
         lastToken += 1
-        openPages[lastToken] = OpenPage(ticket: ticket, cursor: found.cursor)
+        openPages[lastToken] = OpenPage(
+            ticket: ticket, cursor: found.cursor, lastVersion: lastVersion)
         output.read(lastToken, keys: found.entries.map { key($0) })
     }
 
@@ -284,7 +287,7 @@ package final class RetainMachine: RangeMachine {
                     lengthPrefixed32: value.span.bytes.extracting(
                         RetainKeys.valueHead..<value.count))
             }
-            writeCursor(page.cursor, &writer)
+            writeEnd(page.cursor, page.lastVersion, &writer)
         }
     }
 
@@ -298,9 +301,12 @@ package final class RetainMachine: RangeMachine {
         writer.append(bigEndian: UInt32(count))
     }
 
-    private func writeCursor(_ cursor: [UInt8]?, _ writer: inout ByteWriter) {
+    private func writeEnd(
+        _ cursor: [UInt8]?, _ lastVersion: UInt64, _ writer: inout ByteWriter
+    ) {
         // A place behind the longest topic is cut: what lies between is looked at again.
         writer.append(lengthPrefixed16: Array((cursor ?? []).prefix(0xFFFF)))
+        writer.append(bigEndian: lastVersion)
     }
 
     // MARK: The rest of the contract

@@ -70,6 +70,31 @@ struct QueueSettingTests {
         #expect(member.payloads == ["1", "2", "3"])
     }
 
+    @Test("a page of a replay leaves out what came live since the first one")
+    func pagedReplay() throws {
+        let rig = try SettingRig(["SessionInboxSize": "20"])
+        let publisher = rig.connect("publisher")
+        for topic in 0..<30 {
+            _ = publisher.publish("r/\(topic)", "old \(topic)", qos: .atLeastOnce, retain: true)
+        }
+        rig.pass(60)
+        let reader = rig.connect("reader", to: 1, expiry: 100)
+        reader.acknowledges = false
+        _ = reader.subscribe(["r/+"], qos: .atLeastOnce)
+        rig.pass(60)
+        let first = Set(reader.payloads)
+        #expect(!first.isEmpty && first.count < 30)
+        for topic in 0..<30 {
+            _ = publisher.publish("r/\(topic)", "new \(topic)", qos: .atMostOnce, retain: true)
+        }
+        rig.pass(60)
+        reader.acknowledges = true
+        for id in 1...UInt8(first.count) { reader.sendRaw([0x40, 2, 0, id]) }
+        rig.pass(200)
+        let new = reader.received.filter { $0.payload.hasPrefix("new") }
+        #expect(new.count == 30 && new.allSatisfy { !$0.isRetained })
+    }
+
     @Test(
         "[setting SessionQueueBytes] [refusal Q01] as many bytes wait as the tenant allows",
         arguments: [0, 100] as [UInt32])

@@ -174,40 +174,6 @@ final class RetainTask {
     }
 }
 
-/// Retained messages being sent to a new subscription, page by page.
-final class ReplayTask {
-    let session: SessionRef
-    let filter: [UInt8]
-    let maximumQoS: QoS
-    let subscriptionID: UInt32
-    let isWildcard: Bool
-    /// Finds the range that is asked: of the topic, or the first key of the range whose turn it is.
-    var key: [UInt8] = []
-    /// Where the range goes on; empty at its beginning.
-    var cursor: [UInt8] = []
-    /// Messages that the tenant's limit leaves.
-    var left: Int
-    var sent = 0
-    /// Messages on their way into the session's own inbox.
-    var inserting = 0
-    var hasEnded = false
-    /// Its SUBSCRIBE, as long as the connection is held back for it.
-    var holder: SubscribeTask?
-    /// The filter was unsubscribed, or subscribed to again: nothing more of this one is sent.
-    var isCancelled = false
-
-    init(
-        session: SessionRef, filter: [UInt8], maximumQoS: QoS, subscriptionID: UInt32, left: Int
-    ) {
-        self.session = session
-        self.filter = filter
-        self.maximumQoS = maximumQoS
-        self.subscriptionID = subscriptionID
-        self.left = left
-        isWildcard = filter.contains(0x2B) || filter.contains(0x23)
-    }
-}
-
 /// How a publish ended.
 enum PublishOutcome {
     case success

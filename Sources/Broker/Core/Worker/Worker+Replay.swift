@@ -64,8 +64,11 @@ extension Worker {
     private func askRetained(_ task: ReplayTask, _ session: UnsafeMutablePointer<Session>) {
         let room = replayRoom(session)
         guard room > 0 else {
-            rareState(session).replays.append(task)
-            settle(task, session)
+            if task.beginSurvey(behind: nextRange(task)) {
+                askVersion(task, session)
+            } else {
+                wait(task, session)
+            }
             return
         }
         let tenant = tenantBytes(session.pointee.tenant)
@@ -77,6 +80,22 @@ extension Worker {
         if !ask(.retain, task.key, .retainedMatch(task), question.array) {
             replayFailed(task, session)
         }
+    }
+
+    /// Goes on when the client has taken something.
+    private func wait(_ task: ReplayTask, _ session: UnsafeMutablePointer<Session>) {
+        rareState(session).replays.append(task)
+        settle(task, session)
+    }
+
+    /// Asks the range whose turn the survey has where its versions stand.
+    private func askVersion(_ task: ReplayTask, _ session: UnsafeMutablePointer<Session>) {
+        guard let key = task.survey else { return }
+        var question = ByteWriter(capacity: 64)
+        RetainQuestion.writeList(
+            tenant: tenantBytes(session.pointee.tenant), filter: task.filter, messagesMax: 1,
+            into: &question)
+        if !ask(.retain, key, .retainedMatch(task), question.array) { replayFailed(task, session) }
     }
 
     /// Messages that may be sent or queued now without a bound being touched.
@@ -105,17 +124,23 @@ extension Worker {
             replayFailed(task, session)
             return
         }
+        if let key = task.survey {
+            task.surveyed(answer.lastVersion, next: task.isWildcard ? range(behind: key) : nil)
+            task.survey == nil ? askRetained(task, session) : askVersion(task, session)
+            return
+        }
         if answer.isBusy {
             askRetained(task, session)
             return
         }
-        for item in answer.items {
+        let snapshot = task.snapshot(at: task.key, answer.lastVersion)
+        for item in answer.items where item.version <= snapshot {
+            task.sent += 1
             replay(result, item, task, session)
             guard session.pointee.phase == .live else { return }
         }
         meterMatches(answer, session)
         task.left -= answer.items.count
-        task.sent += answer.items.count
         if answer.hasMore, task.left > 0 {
             task.cursor = answer.cursor
             askRetained(task, session)
@@ -164,8 +189,11 @@ extension Worker {
 
     /// A filter with wildcards is asked of every range in turn.
     private func nextRange(_ task: ReplayTask) -> [UInt8]? {
-        guard task.isWildcard else { return nil }
-        return client.map.descriptor(.retain, at: task.key)?.bounds.end
+        task.isWildcard ? range(behind: task.key) : nil
+    }
+
+    private func range(behind key: [UInt8]) -> [UInt8]? {
+        client.map.descriptor(.retain, at: key)?.bounds.end
     }
 
     private func replayFailed(_ task: ReplayTask, _ session: UnsafeMutablePointer<Session>) {
