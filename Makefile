@@ -48,10 +48,10 @@ conformance: ## every statement on both pollers, and on ranges that lose and del
 		--build-path .build-core --filter Conformance
 
 bench: ## [SCENARIO=name]
-	$(CORE) run -c release --build-path .build-core perf $(SCENARIO)
+	$(CORE) run -c release --build-path .build-core apus-bench $(SCENARIO)
 
 bench-check: ## fails above a ceiling of time, mallocs or system calls per message
-	$(CORE) run -c release --build-path .build-core perf check
+	$(CORE) run -c release --build-path .build-core apus-bench check
 
 simulate: ## [SEED=n]
 	$(CORE) run -c release --build-path .build-core simulate $(SEED)

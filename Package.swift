@@ -104,7 +104,9 @@ var targets: [Target] = [
         "fuzz", path: "Tests/Fuzz",
         ["Base", "MQTT", "WebSocket", "EventLoops", "Broker", "Simulation", "TestKit"]),
     tool("simulate", path: "Tests/Simulation/Run", ["Simulation"]),
-    tool("perf", path: "Perf", ["Base", "MQTT", "KV", "Policy", "TestKit", "CMallocCount"]),
+    tool(
+        "apus-bench", path: "Perf/Micro",
+        ["Base", "MQTT", "KV", "Policy", "TestKit", "CMallocCount"]),
 ]
 
 if !coreOnly {

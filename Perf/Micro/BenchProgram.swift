@@ -1,10 +1,10 @@
 import Glibc
 
-/// The command line of `perf`.
-enum PerfProgram {
+/// The command line of `apus-bench`.
+enum BenchProgram {
     static func run(_ arguments: [String]) {
         guard let first = arguments.first else {
-            Output.line("perf NAME | all | check")
+            Output.line("apus-bench NAME | all | check")
             for scenario in ScenarioTable.all {
                 Output.line("  \(Output.pad(scenario.name, 28)) \(scenario.what)")
             }
@@ -31,7 +31,7 @@ enum PerfProgram {
         guard arguments.count == 3, let number = Int(arguments[2]),
             let scenario = ScenarioTable.all.first(where: { $0.name == arguments[1] })
         else {
-            Output.line("perf count NAME N")
+            Output.line("apus-bench count NAME N")
             exit(2)
         }
         Output.line("\(scenario.name) \(number): \(scenario.run(number))")

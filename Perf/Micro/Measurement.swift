@@ -5,7 +5,7 @@ import Glibc
 struct Scenario: Sendable {
     var name: String
     var what: String
-    /// Ceilings for `perf check`: per operation, with room for a noisy machine.
+    /// Ceilings for `apus-bench check`: per operation, with room for a noisy machine.
     var nanosecondsMax: Double
     var mallocsMax: Double
     /// Does the operation this many times and returns something that depends on all of them, so
