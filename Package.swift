@@ -107,6 +107,8 @@ var targets: [Target] = [
     tool(
         "apus-bench", path: "Perf/Micro",
         ["Base", "MQTT", "KV", "Policy", "TestKit", "CMallocCount"]),
+    .target(name: "PerfReport", path: "Perf/Report", swiftSettings: swiftSettings),
+    tests("PerfReportTests", ["PerfReport", "TestKit"]),
 ]
 
 if !coreOnly {

@@ -61,6 +61,8 @@ enum FloorPlan {
         "fuzz",
         // The rig that simulator and tests of the broker share.
         "Simulation",
+        // Records of runs and what is made of them.
+        "PerfReport",
         "HummingbirdTesting", "AsyncHTTPClient", "Logging", "HTTPTypes", "NIOCore", "Yams",
     ]
 
