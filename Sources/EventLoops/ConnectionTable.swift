@@ -87,6 +87,8 @@ struct ConnectionFlags: OptionSet, Sendable {
     static let hungUp = ConnectionFlags(rawValue: 1 << 19)
     /// `arrived` let it in, so `left` is owed.
     static let letIn = ConnectionFlags(rawValue: 1 << 20)
+    /// We opened it, or are about to.
+    static let outgoing = ConnectionFlags(rawValue: 1 << 21)
     /// io_uring: the receive is being cancelled.
     static let receiveCancelled = ConnectionFlags(rawValue: 1 << 18)
 }

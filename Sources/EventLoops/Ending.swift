@@ -170,7 +170,8 @@ extension EventLoop {
         switch event {
         case .received(let id, _, _, let isLast):
             if isLast, table.find(id) != nil { operationEnded(id.index) }
-        case .receiveEnded(let id, _), .sent(let id, _), .cancelEnded(let id):
+        case .receiveEnded(let id, _), .sent(let id, _), .cancelEnded(let id),
+            .connecting(let id):
             if table.find(id) != nil { operationEnded(id.index) }
         case .accepted(_, let result, _):
             if result >= 0 { System.close(result) }

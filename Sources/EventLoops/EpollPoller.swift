@@ -96,7 +96,7 @@ struct EpollPoller {
                 ended: event.events & ended != 0)
         case .listener: return .acceptable(listener: Int(payload))
         case .wake: return .woken
-        case .send, .cancel, .ignored: return .nothing
+        case .send, .cancel, .connecting, .ignored: return .nothing
         }
     }
 }

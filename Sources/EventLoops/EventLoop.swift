@@ -45,8 +45,7 @@ package final class EventLoop {
     package let handle: LoopHandle
     let fabric: MailFabric
     let poller: Poller
-    /// Nil if no listener is sealed.
-    let tls: TLSEngine?
+    let tls: TLSEngine
     /// The loop's own read buffer (epoll).
     let readBuffer: UnsafeMutableRawPointer
     /// Everything that changes. Behind a pointer, because the run-time checks that guard stored
@@ -64,7 +63,7 @@ package final class EventLoop {
         self.fabric = fabric
         handle = fabric.handles[Int(worker.rawValue)]
         let own = bound.map { $0.listener(forCopy: Int(worker.rawValue)) }
-        tls = own.contains { $0.tls != nil } ? TLSEngine(options.tls) : nil
+        tls = TLSEngine(options.tls)
         switch kind {
         case .epoll, .automatic:
             poller = .epoll(try EpollPoller(eventsPerTurn: options.eventsPerTurn))
@@ -210,6 +209,7 @@ package final class EventLoop {
         case .receiveEnded(let id, let result): endReceive(id, result: result)
         case .sent(let id, let result): completeSend(id, result: result)
         case .cancelEnded(let id): completeCancel(id)
+        case .connecting(let id): completeConnect(id)
         case .woken: counters.wakes += 1
         case .nothing: break
         }

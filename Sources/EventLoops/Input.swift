@@ -88,7 +88,11 @@ extension EventLoop {
         guard let record = table.find(id) else { return }
         if write, record.pointee.flags.contains(.writeBlocked) {
             record.pointee.flags.remove(.writeBlocked)
-            markDirty(record, id)
+            if record.pointee.stage == .connecting {
+                finishConnect(id.index)
+            } else {
+                markDirty(record, id)
+            }
         }
         guard read else { return }
         // An end that came with bytes has no edge of its own: read until it shows.

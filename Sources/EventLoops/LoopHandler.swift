@@ -56,12 +56,17 @@ package protocol LoopHandler: AnyObject {
     /// handshake.
     func accepted(
         _ connection: ConnectionID, listener: Int, peer: PeerAddress, local: PeerAddress)
+    /// A connection that `connect` was asked for is ready for bytes: behind the TLS handshake, if
+    /// it is sealed. `received` and `closed` follow as for accepted ones.
+    func connected(_ connection: ConnectionID)
+    /// A connection that `connect` was asked for could not be opened: its id is dead.
+    func connectFailed(_ connection: ConnectionID, _ failure: ConnectFailure)
     /// Bytes arrived: returns how many were consumed. The rest is kept by the loop and presented
     /// again with more behind it. The bytes may be changed in place.
     func received(
         _ connection: ConnectionID, bytes: UnsafeMutableRawBufferPointer
     ) -> Int
-    /// Exactly once per accepted connection. During the call `slot(of:)` still answers.
+    /// Exactly once per connection that was accepted or connected. During the call `slot(of:)` still answers.
     func closed(_ connection: ConnectionID, reason: CloseReason)
     /// A connection ended before it was accepted: PROXY header or TLS handshake failed.
     func turnedAway(listener: Int, peer: PeerAddress, reason: CloseReason)
@@ -86,6 +91,9 @@ extension LoopHandler {
     package func arrived(
         _ connection: ConnectionID, listener: Int, peer: PeerAddress
     ) -> Bool { true }
+    /// Nothing, for owners who open no connections.
+    package func connected(_ connection: ConnectionID) {}
+    package func connectFailed(_ connection: ConnectionID, _ failure: ConnectFailure) {}
     package func left(_ connection: ConnectionID, listener: Int) {}
     package func acceptPaused(listener: Int, reason: AcceptPause) {}
     package func acceptResumed(listener: Int) {}
@@ -109,6 +117,9 @@ package struct LoopCounters: Equatable, Sendable {
     package var turns: UInt64 = 0
     package var accepted: UInt64 = 0
     package var closed: UInt64 = 0
+    /// Connections that we opened, and that we could not open.
+    package var opened: UInt64 = 0
+    package var openFailures: UInt64 = 0
     /// Connections turned away at `connectionsMax`.
     package var refused: UInt64 = 0
     /// Times that accepting paused: for want of descriptors, or for the rate.

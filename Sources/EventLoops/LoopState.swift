@@ -14,6 +14,8 @@ struct LoopState: ~Copyable {
     var segments = Slab<OutputSegment>()
     /// Connections that are not announced yet.
     var arrivals = Slab<Arrival>()
+    /// Connections that are being opened and will be sealed.
+    var departures = Slab<Departure>()
     var timers: TimerWheel
     var desk: MailDesk
     /// Connections with output to flush, connections to read without an event, and connections
@@ -96,6 +98,11 @@ extension EventLoop {
     var segments: Slab<OutputSegment> {
         _read { yield state.pointee.segments }
         _modify { yield &state.pointee.segments }
+    }
+
+    var departures: Slab<Departure> {
+        _read { yield state.pointee.departures }
+        _modify { yield &state.pointee.departures }
     }
 
     var timers: TimerWheel {

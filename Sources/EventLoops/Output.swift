@@ -49,13 +49,13 @@ extension EventLoop {
         table.find(connection)?.pointee.slot = slot
     }
 
-    /// Whether the connection exists and is not ending.
+    /// Whether the handler was told of the connection and it is not ending.
     package func isOpen(_ connection: ConnectionID) -> Bool { findOpen(connection) != nil }
 
     func findOpen(_ id: ConnectionID) -> UnsafeMutablePointer<ConnectionRecord>? {
-        guard let record = table.find(id), !record.pointee.flags.contains(.doomed) else {
-            return nil
-        }
+        guard let record = table.find(id),
+            record.pointee.flags.intersection([.announced, .doomed]) == .announced
+        else { return nil }
         return record
     }
 

@@ -11,6 +11,8 @@ import Base
 /// own, by the record's `stageSlot`. Each stage is one case here, and one branch in each of the
 /// functions below; nothing else in the loop knows of stages.
 enum PipelineStage: UInt8 {
+    /// We open it, and the kernel has not answered yet.
+    case connecting
     /// Bytes pass as they are.
     case open
     /// A PROXY header is awaited.
@@ -43,7 +45,7 @@ extension EventLoop {
             token: table.id(of: index).rawValue,
             kind: TimerKind.connection.rawValue)
         switch stage {
-        case .open: break
+        case .open, .connecting: break
         case .proxy: beginProxy(index, arrival)
         case .handshake, .sealed: beginHandshake(index, arrivals.insert(arrival))
         }
@@ -66,6 +68,7 @@ extension EventLoop {
     func ingest(_ index: Int32, _ bytes: UnsafeMutableRawBufferPointer) -> Int {
         switch table[index].pointee.stage {
         case .open: return present(index, bytes)
+        case .connecting: return bytes.count
         case .proxy: return ingestProxy(index, bytes)
         case .handshake, .sealed: return ingestSealed(index, bytes)
         }
@@ -75,7 +78,7 @@ extension EventLoop {
     func keptMax(_ record: UnsafeMutablePointer<ConnectionRecord>) -> Int {
         let limit = Int(record.pointee.inputLimit)
         switch record.pointee.stage {
-        case .open: return limit
+        case .open, .connecting: return limit
         case .proxy, .handshake, .sealed:
             return PlainWindow.keptBytesMax(plain: limit, raw: TLSEngine.recordBytesMax)
         }
@@ -85,7 +88,7 @@ extension EventLoop {
     /// ones it has not seen yet.
     func seal(_ index: Int32) {
         switch table[index].pointee.stage {
-        case .open, .proxy, .handshake: break
+        case .connecting, .open, .proxy, .handshake: break
         case .sealed: sealOutput(index)
         }
     }
@@ -93,7 +96,7 @@ extension EventLoop {
     /// The end is decided and output is still to be sent: a stage adds its farewell.
     func sealEnd(_ index: Int32) {
         switch table[index].pointee.stage {
-        case .open, .proxy, .handshake: break
+        case .connecting, .open, .proxy, .handshake: break
         case .sealed: sayFarewell(index)
         }
     }
@@ -103,6 +106,9 @@ extension EventLoop {
         if let arrival = arrivalSlot(of: index) { arrivals.remove(arrival) }
         switch table[index].pointee.stage {
         case .open, .proxy: break
+        case .connecting:
+            let departure = table[index].pointee.stageSlot
+            if departure >= 0 { departures.remove(departure) }
         case .handshake, .sealed: endSession(index)
         }
         table[index].pointee.stage = .open
@@ -129,6 +135,7 @@ extension EventLoop {
 
     /// Tells of a connection that ended before it was announced.
     func reportTurnedAway(_ index: Int32, _ reason: CloseReason) {
+        if table[index].pointee.flags.contains(.outgoing) { return reportUnopened(index, reason) }
         guard let slot = arrivalSlot(of: index) else { return }
         handler?.turnedAway(
             listener: Int(table[index].pointee.listener),
@@ -139,10 +146,10 @@ extension EventLoop {
         let record = table[index]
         guard record.pointee.stageSlot >= 0 else { return nil }
         switch record.pointee.stage {
-        case .open: return nil
+        case .connecting, .open: return nil
         case .proxy: return record.pointee.stageSlot
         case .handshake, .sealed:
-            let arrival = tls?.arrival(record.pointee.stageSlot) ?? -1
+            let arrival = tls.arrival(record.pointee.stageSlot)
             return arrival >= 0 ? arrival : nil
         }
     }

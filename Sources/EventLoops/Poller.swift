@@ -15,6 +15,8 @@ enum PollEvent {
     case receiveEnded(ConnectionID, result: Int32)
     /// io_uring: bytes sent or minus errno.
     case sent(ConnectionID, result: Int32)
+    /// io_uring: a socket that is connecting has an answer.
+    case connecting(ConnectionID)
     /// io_uring: a request to cancel has ended.
     case cancelEnded(ConnectionID)
     /// Another thread woke the loop; or nothing that concerns anyone.
@@ -42,6 +44,7 @@ enum Poller {
         case send = 3
         case cancel = 4
         case ignored = 5
+        case connecting = 6
     }
 
     static func token(_ subject: Subject, _ payload: UInt64) -> UInt64 {

@@ -82,6 +82,12 @@ struct UringPoller {
             Poller.token(.ignored, 0))
     }
 
+    func watchConnecting(_ descriptor: Int32, _ id: ConnectionID) {
+        makeRoom()
+        apus_uring_poll_writable(
+            &state.pointee.uring, descriptor, Poller.token(.connecting, id.rawValue))
+    }
+
     func receive(_ descriptor: Int32, _ id: ConnectionID) {
         makeRoom()
         let token = Poller.token(.connection, id.rawValue)
@@ -178,6 +184,7 @@ struct UringPoller {
             if isLast { watchWake(state.pointee.wake) }
             return .woken
         case .send: return .sent(ConnectionID(rawValue: payload), result: completion.result)
+        case .connecting: return .connecting(ConnectionID(rawValue: payload))
         case .cancel: return .cancelEnded(ConnectionID(rawValue: payload))
         case .ignored: return .nothing
         }

@@ -19,6 +19,8 @@ final class ScriptedHandler: LoopHandler {
     var left: [ConnectionID] = []
     var pauses: [AcceptPause] = []
     var resumes = 0
+    var connected: [ConnectionID] = []
+    var connectFailures: [(id: ConnectionID, failure: ConnectFailure)] = []
 
     var onArrived: (ConnectionID) -> Bool = { _ in true }
     var onAccepted: (ConnectionID) -> Void = { _ in }
@@ -49,6 +51,11 @@ final class ScriptedHandler: LoopHandler {
     func received(
         _ connection: ConnectionID, bytes: UnsafeMutableRawBufferPointer
     ) -> Int { onReceived(connection, bytes) }
+
+    func connected(_ connection: ConnectionID) { connected.append(connection) }
+    func connectFailed(_ connection: ConnectionID, _ failure: ConnectFailure) {
+        connectFailures.append((connection, failure))
+    }
 
     func closed(_ connection: ConnectionID, reason: CloseReason) {
         open.removeAll { $0 == connection }

@@ -121,6 +121,14 @@ static inline void apus_uring_poll(struct apus_uring *uring, int descriptor, uin
     entry->user_data = token;
 }
 
+// Completes once, when the socket can be written or has failed.
+static inline void apus_uring_poll_writable(
+    struct apus_uring *uring, int descriptor, uint64_t token) {
+    struct io_uring_sqe *entry = io_uring_get_sqe(&uring->ring);
+    io_uring_prep_poll_add(entry, descriptor, 0x004);
+    entry->user_data = token;
+}
+
 // Cancels the request that bears `target` as its token.
 static inline void apus_uring_cancel(
     struct apus_uring *uring, uint64_t target, uint64_t token) {

@@ -82,11 +82,20 @@ package final class TLSEngine {
             return nil
         }
         if let serverName, let ssl = sessions[pointer: slot].pointee.ssl {
-            _ = apus_tls_set_server_name(ssl, serverName)
-            SSL_set1_host(ssl, serverName)
+            expect(serverName, of: ssl)
         }
         if let ticket { SSL_set_session(sessions[pointer: slot].pointee.ssl, ticket.session) }
         return slot
+    }
+
+    /// What the server's certificate must bear: a name, which the hello asks for, or an address.
+    private func expect(_ serverName: String, of ssl: OpaquePointer) {
+        if IPAddress(serverName) != nil {
+            X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), serverName)
+        } else {
+            _ = apus_tls_set_server_name(ssl, serverName)
+            SSL_set1_host(ssl, serverName)
+        }
     }
 
     /// Makes OpenSSL's session; false if it cannot be had.

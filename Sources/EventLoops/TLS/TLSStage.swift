@@ -14,15 +14,30 @@ extension EventLoop {
         let record = table[index]
         record.pointee.stage = .handshake
         let listener = listeners[Int(record.pointee.listener)]
-        guard let tls, let store = listener.tls, let slot = tls.open(store.current) else {
+        guard let store = listener.tls, let slot = tls.open(store.current) else {
             invariantFailed("a connection without TLS in its handshake")
         }
         record.pointee.stageSlot = slot
         tls.setArrival(slot, arrival)
     }
 
+    /// A connection that we opened: our hello goes out.
+    func greetServer(_ index: Int32, _ departure: Departure) {
+        let record = table[index]
+        record.pointee.stage = .handshake
+        guard let slot = tls.open(departure.tls, serverName: departure.serverName) else {
+            record.pointee.stage = .open
+            return doom(
+                index, .handshakeFailed("too many TLS handshakes at once"), flush: false)
+        }
+        record.pointee.stageSlot = slot
+        if case .failed(let reason) = tls.connect(slot) {
+            return doom(index, .handshakeFailed("TLS: " + reason), flush: false)
+        }
+        if takeSealed(record) { markDirtyUnlessSending(record, table.id(of: index)) }
+    }
+
     func ingestSealed(_ index: Int32, _ bytes: UnsafeMutableRawBufferPointer) -> Int {
-        guard let tls else { return bytes.count }
         let record = table[index]
         let slot = record.pointee.stageSlot
         let event = tls.receive(slot, bytes)
@@ -50,7 +65,7 @@ extension EventLoop {
     private func enterSealed(_ index: Int32) {
         let record = table[index]
         record.pointee.stage = .sealed
-        guard let tls else { return }
+        if record.pointee.flags.contains(.outgoing) { return announceOutgoing(index) }
         let arrival = tls.arrival(record.pointee.stageSlot)
         tls.setArrival(record.pointee.stageSlot, -1)
         announce(index, arrival: arrival)
@@ -59,7 +74,7 @@ extension EventLoop {
     /// Replaces the plain part of the output chain by what TLS makes of it.
     func sealOutput(_ index: Int32) {
         let record = table[index]
-        guard let tls, record.pointee.outputTail >= 0,
+        guard record.pointee.outputTail >= 0,
             !segments[pointer: record.pointee.outputTail].pointee.isSealed
         else { return }
         let slot = record.pointee.stageSlot
@@ -102,7 +117,7 @@ extension EventLoop {
 
     /// Moves what the engine has produced to the end of the chain; false if it is nothing.
     private func takeSealed(_ record: UnsafeMutablePointer<ConnectionRecord>) -> Bool {
-        guard let tls, let start = tls.output.baseAddress, tls.output.count > 0 else {
+        guard let start = tls.output.baseAddress, tls.output.count > 0 else {
             return false
         }
         let count = tls.output.count
@@ -130,30 +145,30 @@ extension EventLoop {
     /// Tells the peer that nothing follows, behind all output.
     func sayFarewell(_ index: Int32) {
         sealOutput(index)
-        tls?.shutDown(table[index].pointee.stageSlot)
+        tls.shutDown(table[index].pointee.stageSlot)
         _ = takeSealed(table[index])
     }
 
     func endSession(_ index: Int32) {
-        tls?.close(table[index].pointee.stageSlot)
+        tls.close(table[index].pointee.stageSlot)
     }
 
     // MARK: For the handler
 
     /// The certificate that the peer has proved to own; nil if it showed none, or is not sealed.
     package func peerCertificate(of connection: ConnectionID) -> PeerCertificate? {
-        guard let tls, let record = table.find(connection), record.pointee.stage == .sealed
+        guard let record = table.find(connection), record.pointee.stage == .sealed
         else { return nil }
         return tls.peerCertificate(record.pointee.stageSlot)
     }
 
     /// What the handshake of a sealed connection has agreed on.
     package func tlsAgreement(of connection: ConnectionID) -> TLSAgreement? {
-        guard let tls, let record = table.find(connection), record.pointee.stage == .sealed
+        guard let record = table.find(connection), record.pointee.stage == .sealed
         else { return nil }
         return tls.agreement(record.pointee.stageSlot)
     }
 
     /// What TLS has done on this loop.
-    package var tlsCounters: TLSCounters { tls?.counters ?? TLSCounters() }
+    package var tlsCounters: TLSCounters { tls.counters }
 }
