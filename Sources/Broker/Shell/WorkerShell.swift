@@ -1,14 +1,13 @@
 import Base
 import EventLoops
-import KV
-import MQTT
 import Policy
 import WebSocket
 
 /// A worker's loop as its Core sees it: hands events in, carries orders out, moves mail.
 ///
 /// One per loop, confined to its thread. Holds no policy: what a connection may do is decided in
-/// `Worker`.
+/// `Worker`. Here are the events; orders are in `WorkerShell+Port`, frames in
+/// `WorkerShell+WebSocket`.
 final class WorkerShell: LoopHandler, WorkerPort {
     /// What a listener adds to its connections.
     struct ListenerTraits: Sendable {
@@ -37,18 +36,18 @@ final class WorkerShell: LoopHandler, WorkerPort {
     }
 
     /// Owns this shell as its handler, and so outlives it.
-    private unowned(unsafe) let loop: EventLoop
-    private let listeners: [ListenerTraits]
-    private let access: AccessDoor
-    private let options: NodeOptions
+    unowned(unsafe) let loop: EventLoop
+    let listeners: [ListenerTraits]
+    let access: AccessDoor
+    let options: NodeOptions
     @exclusivity(unchecked)
     private(set) var worker: Worker<WorkerShell>!
 
     /// WebSocket stages by worker slot; -1 where the connection is plain.
     @exclusivity(unchecked)
-    private var stages = Slab<WebSocketStage>()
+    var stages = Slab<WebSocketStage>()
     @exclusivity(unchecked)
-    private var stageOfSlot: [Int32] = []
+    var stageOfSlot: [Int32] = []
     /// Frames to this very place, handled in the next turn.
     @exclusivity(unchecked)
     private var selfMail: [UInt8] = []
@@ -60,11 +59,14 @@ final class WorkerShell: LoopHandler, WorkerPort {
     /// Listeners that found no descriptor, until a connection is accepted again.
     private var exhausted: Set<Int> = []
     @exclusivity(unchecked)
-    private var control = ByteWriter(capacity: 256)
+    var control = ByteWriter(capacity: 256)
     private var door = ConnectionDoor()
     private var nextTrim = Instant.zero
+
     /// The timer for the measurement of memory, on loop 0.
     private static let memoryToken: UInt64 = 1
+    /// Token of the timer for the $SYS topics.
+    private static let sysTimer: UInt64 = 2
 
     init(
         loop: EventLoop, listeners: [ListenerTraits], access: AccessDoor, options: NodeOptions
@@ -75,7 +77,7 @@ final class WorkerShell: LoopHandler, WorkerPort {
         self.options = options
     }
 
-    // MARK: LoopHandler
+    // MARK: LoopHandler: connections and bytes
 
     func started(_ loop: EventLoop) {
         if loop.worker == WorkerIndex(0), options.sysPublisher != nil { armSysTimer() }
@@ -157,7 +159,7 @@ final class WorkerShell: LoopHandler, WorkerPort {
         worker.turnedAway(Self.name(of: peer, listeners[listener]), cause: cause)
     }
 
-    private static func name(of peer: PeerAddress, _ traits: ListenerTraits) -> PeerName {
+    static func name(of peer: PeerAddress, _ traits: ListenerTraits) -> PeerName {
         var name = PeerName(
             address: peer.ip, port: peer.port, text: peer.description, listener: traits.name,
             tenant: traits.tenant)
@@ -188,7 +190,7 @@ final class WorkerShell: LoopHandler, WorkerPort {
         worker.closed(slot, Self.end(of: reason))
     }
 
-    private static func end(of reason: CloseReason) -> ConnectionEnd {
+    static func end(of reason: CloseReason) -> ConnectionEnd {
         switch reason {
         case .peerClosed: .peerClosed
         case .reset(let code): .failed("connection error \(code)")
@@ -204,6 +206,8 @@ final class WorkerShell: LoopHandler, WorkerPort {
         let slot = loop.slot(of: connection)
         if slot >= 0 { worker.outputDrained(slot) }
     }
+
+    // MARK: LoopHandler: timers, mail and the turn
 
     func fired(_ token: UInt64) {
         if token == Self.sysTimer { return publishSysTopics() }
@@ -226,6 +230,8 @@ final class WorkerShell: LoopHandler, WorkerPort {
         worker.drain()
     }
 
+    private func beginTurn() { worker.beginTurn(now: loop.now, wallTime: loop.wallTime) }
+
     func turnEnding() {
         beginTurn()
         takeLateAnswers()
@@ -246,45 +252,6 @@ final class WorkerShell: LoopHandler, WorkerPort {
             options.gate?.pass()
         }
     }
-
-    /// Once a second; ten times where memory is short. What was freed is given back then, or the
-    /// pressure would outlive its cause.
-    private func measureMemory() {
-        beginTurn()
-        if options.load.pressure != .none, loop.now >= nextTrim {
-            nextTrim = loop.now + .seconds(2)
-            ProcessMemory.trim()
-        }
-        if let used = options.measureMemory() { worker.noteMemory(used) }
-        let span =
-            options.load.pressure == .none ? .seconds(1) : WorkerLimits.overloadInterval
-        _ = loop.schedule(at: loop.now + span, token: Self.memoryToken)
-    }
-
-    // MARK: $SYS topics
-
-    /// Token of the timer for the $SYS topics.
-    private static let sysTimer: UInt64 = 2
-
-    private func armSysTimer() {
-        guard let publisher = options.sysPublisher else { return }
-        _ = loop.schedule(at: loop.now + publisher.pause, token: Self.sysTimer)
-    }
-
-    private func publishSysTopics() {
-        if let publisher = options.sysPublisher, let door = options.door, !worker.isDraining {
-            publisher.tick(door, now: loop.now)
-        }
-        armSysTimer()
-    }
-
-    private func deliverEvents() {
-        guard !worker.events.isEmpty else { return }
-        let records = worker.events.flush()
-        for sink in options.sinks { sink.receive(records) }
-    }
-
-    private func beginTurn() { worker.beginTurn(now: loop.now, wallTime: loop.wallTime) }
 
     private func takeLateAnswers() {
         for (token, result) in access.results.take(loop.worker) {
@@ -319,225 +286,37 @@ final class WorkerShell: LoopHandler, WorkerPort {
         armedDeadline = deadline
     }
 
-    // MARK: WorkerPort
-
-    @inline(__always)
-    private func id(_ connection: ConnectionKey) -> ConnectionID {
-        ConnectionID(rawValue: connection.rawValue)
+    private func deliverEvents() {
+        guard !worker.events.isEmpty else { return }
+        let records = worker.events.flush()
+        for sink in options.sinks { sink.receive(records) }
     }
 
-    func reserveOutput(_ connection: ConnectionKey, _ count: Int) -> UnsafeMutableRawPointer {
-        let stage = stageOf(connection)
-        if stage < 0 { return loop.reserveOutput(id(connection), count) }
-        // Room for a frame header in front of the packet; moved up if it turns out shorter.
-        return loop.reserveOutput(id(connection), count + FrameEncoder.headerBytesMax)
-            + FrameEncoder.headerBytesMax
-    }
+    // MARK: Memory and $SYS topics
 
-    func commitOutput(_ connection: ConnectionKey, _ count: Int, sharedCount: Int) {
-        guard stageOf(connection) >= 0 else {
-            loop.commitOutput(id(connection), count)
-            return
+    /// Once a second; ten times where memory is short. What was freed is given back then, or the
+    /// pressure would outlive its cause.
+    private func measureMemory() {
+        beginTurn()
+        if options.load.pressure != .none, loop.now >= nextTrim {
+            nextTrim = loop.now + .seconds(2)
+            ProcessMemory.trim()
         }
-        // The same memory again: nothing was committed since.
-        let start = loop.reserveOutput(id(connection), count + FrameEncoder.headerBytesMax)
-        let header = FrameEncoder.headerCount(count + sharedCount)
-        if header < FrameEncoder.headerBytesMax {
-            // The ranges overlap, which copyMemory allows.
-            (start + header).copyMemory(
-                from: start + FrameEncoder.headerBytesMax, byteCount: count)
+        if let used = options.measureMemory() { worker.noteMemory(used) }
+        let span =
+            options.load.pressure == .none ? .seconds(1) : WorkerLimits.overloadInterval
+        _ = loop.schedule(at: loop.now + span, token: Self.memoryToken)
+    }
+
+    private func armSysTimer() {
+        guard let publisher = options.sysPublisher else { return }
+        _ = loop.schedule(at: loop.now + publisher.pause, token: Self.sysTimer)
+    }
+
+    private func publishSysTopics() {
+        if let publisher = options.sysPublisher, let door = options.door, !worker.isDraining {
+            publisher.tick(door, now: loop.now)
         }
-        FrameEncoder.writeHeader(payloadCount: count + sharedCount, at: start)
-        loop.commitOutput(id(connection), header + count)
-    }
-
-    func appendShared(_ connection: ConnectionKey, _ block: SharedBlock, _ part: Range<Int>) {
-        loop.appendShared(id(connection), block, part)
-    }
-
-    func backlog(to place: Place) -> Int { loop.mailBacklog(to: place.worker) }
-
-    func permissions(for client: ClientIdentity) -> Permissions {
-        access.permissions(for: client)
-    }
-
-    var authoriserEpoch: UInt64 { access.authoriserEpoch }
-
-    func judge(
-        _ action: AccessAction, of client: ClientIdentity, token: UInt64
-    ) -> AccessVerdict? {
-        access.judge(action, of: client, worker: loop.worker, token: token)
-    }
-
-    func outputCount(_ connection: ConnectionKey) -> Int { loop.outputCount(id(connection)) }
-
-    func close(_ connection: ConnectionKey, afterFlush: Bool) {
-        let stage = stageOf(connection)
-        if stage >= 0, stages[pointer: stage].pointee.isOpen {
-            stages[pointer: stage].pointee.isOpen = false
-            // Not by `control`, which may hold answers to frames that are being handled.
-            var close = ByteWriter(capacity: 8)
-            FrameEncoder.appendClose(.normal, to: &close)
-            loop.append(id(connection), close.bytes)
-        }
-        loop.close(id(connection), afterFlush: afterFlush)
-    }
-
-    func pauseInput(_ connection: ConnectionKey) { loop.pauseReading(id(connection)) }
-    func resumeInput(_ connection: ConnectionKey) { loop.resumeReading(id(connection)) }
-
-    func setInputLimit(_ connection: ConnectionKey, _ byteCount: Int) {
-        // A WebSocket keeps frame headers between the pieces of a packet (a quarter at most).
-        let room = stageOf(connection) < 0 ? 0 : byteCount / 4 + FrameDecoder.rawBytesMax
-        loop.setInputLimit(id(connection), byteCount + room + FixedHeader.sizeMax)
-    }
-
-    func describe(_ connection: ConnectionKey, listener: UInt16) -> OutsideView {
-        OutsideView(
-            peer: loop.peerAddress(of: id(connection))?.description ?? "",
-            listener: Int(listener) < listeners.count ? listeners[Int(listener)].name : "",
-            isWebSocket: stageOf(connection) >= 0)
-    }
-
-    func answerDoor(_ ticket: UInt64, _ answer: [UInt8]) {
-        options.door?.complete(ticket, answer)
-    }
-
-    func fill(_ figures: inout WorkerFigures) {
-        let counters = loop.counters
-        figures[.turns] = counters.turns
-        figures[.turnNanosecondsAverage] = counters.turnAverage
-        figures[.turnNanosecondsLongest] = counters.turnLongest
-        figures[.bytesIn] = counters.bytesIn
-        figures[.bytesOut] = counters.bytesOut
-        figures[.reads] = counters.reads
-        figures[.sends] = counters.sends
-        figures[.wakes] = counters.wakes
-        figures[.mailDeferred] = counters.mailDeferred
-        figures[.acceptPauses] = counters.acceptPauses
-        figures[.connectionsRefused] = counters.refused
-        figures[.bufferShortages] = counters.bufferShortages
-        figures[.poolBytesInUse] = UInt64(clamping: counters.poolInUse)
-        figures[.poolBytesKept] = UInt64(clamping: counters.poolKept)
-    }
-
-    func authenticate(_ request: AuthenticationRequest, token: UInt64) -> AuthenticationResult? {
-        access.authenticate(request, worker: loop.worker, token: token)
-    }
-
-    func continueAuthentication(
-        _ exchange: any AuthenticationExchange, _ data: [UInt8], token: UInt64
-    ) -> AuthenticationResult? {
-        access.continueAuthentication(exchange, data, worker: loop.worker, token: token)
-    }
-
-    // MARK: WebSocket
-
-    private func stage(of slot: Int32) -> Int32 {
-        // A connection that the worker is just taking over has no slot yet.
-        stageOfSlot.indices.contains(Int(slot)) ? stageOfSlot[Int(slot)] : -1
-    }
-
-    @inline(__always)
-    private func stageOf(_ connection: ConnectionKey) -> Int32 {
-        stages.count == 0 ? -1 : stage(of: loop.slot(of: id(connection)))
-    }
-
-    private func addStage(_ slot: Int32, _ upgrade: UpgradeOptions) {
-        while stageOfSlot.count <= Int(slot) { stageOfSlot.append(-1) }
-        stageOfSlot[Int(slot)] = stages.insert(WebSocketStage(options: upgrade))
-    }
-
-    private func receiveFrames(
-        _ connection: ConnectionID, _ slot: Int32,
-        _ stage: UnsafeMutablePointer<WebSocketStage>, _ bytes: UnsafeMutableRawBufferPointer
-    ) -> Int {
-        control.removeAll()
-        defer { if !control.isEmpty { loop.append(connection, control.bytes) } }
-        guard stage.pointee.isUpgraded else {
-            return upgrade(connection, slot, stage, bytes)
-        }
-        if let code = stage.pointee.pendingClose {
-            return closeFrames(connection, slot, stage, code, bytes)
-        }
-        while true {
-            switch stage.pointee.decoder.decode(bytes, FrameLimits()) {
-            case .exhausted:
-                return handOver(slot, stage, bytes)
-            case .ping(let payload):
-                let range = Int(payload.offset)..<payload.end
-                FrameEncoder.appendPong(
-                    UnsafeRawBufferPointer(rebasing: bytes[range]), to: &control)
-                if stage.pointee.countControl() { continue }
-                FrameEncoder.appendClose(.policyViolation, to: &control)
-                return endFrames(connection, stage, bytes)
-            case .close(let code): return closeFrames(connection, slot, stage, code, bytes)
-            case .fault(let code):
-                _ = handOver(slot, stage, bytes)
-                FrameEncoder.appendClose(code, to: &control)
-                return endFrames(connection, stage, bytes)
-            }
-        }
-    }
-
-    /// Answers the client's close, once the worker has had the packets before it.
-    private func closeFrames(
-        _ connection: ConnectionID, _ slot: Int32,
-        _ stage: UnsafeMutablePointer<WebSocketStage>, _ code: CloseCode,
-        _ bytes: UnsafeMutableRawBufferPointer
-    ) -> Int {
-        let consumed = handOver(slot, stage, bytes)
-        if stage.pointee.decoder.plainCount > 0, worker.isHeld(slot) {
-            stage.pointee.pendingClose = code
-            return consumed
-        }
-        FrameEncoder.appendClose(code, to: &control)
-        return endFrames(connection, stage, bytes)
-    }
-
-    /// Gives the plain bytes to the worker and drops what it took.
-    private func handOver(
-        _ slot: Int32, _ stage: UnsafeMutablePointer<WebSocketStage>,
-        _ bytes: UnsafeMutableRawBufferPointer
-    ) -> Int {
-        let plain = stage.pointee.decoder.plainCount
-        let consumed =
-            plain == 0
-            ? 0
-            : worker.receive(slot, UnsafeMutableRawBufferPointer(rebasing: bytes[..<plain]))
-        stage.pointee.resetControl(consumed)
-        return stage.pointee.decoder.settle(bytes, consumed: consumed)
-    }
-
-    private func endFrames(
-        _ connection: ConnectionID, _ stage: UnsafeMutablePointer<WebSocketStage>,
-        _ bytes: UnsafeMutableRawBufferPointer
-    ) -> Int {
-        stage.pointee.isOpen = false
-        loop.append(connection, control.bytes)
-        control.removeAll()
-        loop.close(connection, afterFlush: true)
-        return bytes.count
-    }
-
-    private func upgrade(
-        _ connection: ConnectionID, _ slot: Int32,
-        _ stage: UnsafeMutablePointer<WebSocketStage>, _ bytes: UnsafeMutableRawBufferPointer
-    ) -> Int {
-        let span = RawSpan(_unsafeBytes: UnsafeRawBufferPointer(bytes))
-        switch stage.pointee.upgrade.decode(span, stage.pointee.options) {
-        case .needMore: return 0
-        case .complete(let request):
-            UpgradeEncoder.appendAccept(request, to: &control)
-            stage.pointee.isUpgraded = true
-            stage.pointee.isOpen = true
-            return request.consumed
-        case .refused(let refusal):
-            UpgradeEncoder.appendRefusal(refusal, to: &control)
-            loop.append(connection, control.bytes)
-            control.removeAll()
-            loop.close(connection, afterFlush: true)
-            return bytes.count
-        }
+        armSysTimer()
     }
 }
