@@ -66,7 +66,8 @@ package protocol LoopHandler: AnyObject {
     func received(
         _ connection: ConnectionID, bytes: UnsafeMutableRawBufferPointer
     ) -> Int
-    /// Exactly once per connection that was accepted or connected. During the call `slot(of:)` still answers.
+    /// Exactly once per connection that was accepted or connected. During the call `slot(of:)`
+    /// still answers.
     func closed(_ connection: ConnectionID, reason: CloseReason)
     /// A connection ended before it was accepted: PROXY header or TLS handshake failed.
     func turnedAway(listener: Int, peer: PeerAddress, reason: CloseReason)
