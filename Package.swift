@@ -121,6 +121,8 @@ if !coreOnly {
         .package(url: "https://github.com/apple/swift-nio", from: "2.101.0"),
         .package(url: "https://github.com/apple/swift-http-types", from: "1.8.0"),
         .package(url: "https://github.com/apple/swift-log", from: "1.14.0"),
+        // Perf alone.
+        .package(url: "https://github.com/HdrHistogram/hdrhistogram-swift", from: "0.2.0"),
     ]
     products.append(.executable(name: "apus", targets: ["apus"]))
     targets += [
@@ -149,6 +151,18 @@ if !coreOnly {
         .testTarget(
             name: "apusTests", dependencies: ["Policy", "Base", "TestKit", "apus"],
             path: "Tests/apusTests", swiftSettings: swiftSettings),
+        .target(
+            name: "PerfLoad",
+            dependencies: [
+                "Base", "MQTT", "WebSocket", "EventLoops", "CLinux", "PerfReport",
+                .product(name: "Histogram", package: "hdrhistogram-swift"),
+            ], path: "Perf/Load", swiftSettings: swiftSettings),
+        .executableTarget(
+            name: "apus-perf",
+            dependencies: [
+                "Base", "MQTT", "EventLoops", "PerfLoad", "PerfReport",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ], path: "Perf/apus-perf", swiftSettings: swiftSettings),
     ]
 }
 

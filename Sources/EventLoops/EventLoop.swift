@@ -105,6 +105,12 @@ package final class EventLoop {
     /// The loop does not sleep before the next turn.
     package func requestTurn() { wantsTurn = true }
 
+    /// The loop sleeps until then at most, to the precision of the kernel's clock where a timer is
+    /// about a millisecond late. Holds for the next sleep only; the earliest request counts.
+    package func requestTurn(by deadline: Instant) {
+        state.pointee.turnDeadline = min(state.pointee.turnDeadline, deadline)
+    }
+
     /// The loop ends after this turn; every connection is closed and reported.
     package func stop() { isStopping = true }
 
@@ -129,6 +135,7 @@ package final class EventLoop {
         wallTime = System.wallTime
         counters.turns += 1
         wantsTurn = false
+        state.pointee.turnDeadline = .distantFuture
         takeWishes()
         drainMail()
         reportDrained()
@@ -165,7 +172,7 @@ package final class EventLoop {
         // A full ring frees itself without telling: look again soon.
         if desk.isBlocked { time = 1_000_000 }
         if let limit { time = min(time, limit.nanoseconds) }
-        let deadline = timers.nextDeadline
+        let deadline = min(timers.nextDeadline, state.pointee.turnDeadline)
         if deadline != .distantFuture { time = min(time, (deadline - System.now).nanoseconds) }
         return time == .max ? -1 : time
     }

@@ -28,6 +28,8 @@ struct LoopState: ~Copyable {
     /// Where output to dead connections is written.
     var scratch: UnsafeMutableRawBufferPointer
     var wantsTurn = false
+    /// See `EventLoop.requestTurn(by:)`.
+    var turnDeadline = Instant.distantFuture
     var isDraining = false
     var isStopping = false
 

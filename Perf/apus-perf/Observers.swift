@@ -1,0 +1,158 @@
+import ArgumentParser
+import Foundation
+import PerfLoad
+import PerfReport
+
+/// Tells a terminal and a file of a run.
+final class Observers: RunObserver {
+    private let terminal: TerminalLines?
+    private let file: FileHandle?
+    private let name: String?
+
+    init(_ arguments: RunArguments) throws {
+        terminal = arguments.quiet ? nil : TerminalLines()
+        name = arguments.name
+        file = try arguments.json.map { path in
+            if !FileManager.default.fileExists(atPath: path) {
+                _ = FileManager.default.createFile(atPath: path, contents: nil)
+            }
+            guard let file = FileHandle(forWritingAtPath: path) else {
+                throw ValidationError("--json: \(path) cannot be written")
+            }
+            try file.seekToEnd()
+            return file
+        }
+    }
+
+    func began(_ phase: String) { terminal?.phase(phase) }
+
+    func head(_ head: RunHead) {
+        var head = head
+        if let name { head.name = name }
+        head.options = Array(CommandLine.arguments.dropFirst())
+        head.startedAt = ISO8601DateFormatter().string(from: Date())
+        write(.head(head))
+    }
+
+    func sample(_ sample: RunSample) {
+        terminal?.sample(sample)
+        write(.sample(sample))
+    }
+
+    func fault(_ fault: RunFault) {
+        terminal?.phase(fault.text)
+        write(.fault(fault))
+    }
+
+    func end(_ end: RunEnd, _ outcome: LoadOutcome) {
+        terminal?.end(end, outcome)
+        write(.end(end))
+    }
+
+    private func write(_ line: RunLine) {
+        guard let file, let text = try? line.text() else { return }
+        try? file.write(contentsOf: Data(text.utf8))
+    }
+
+    /// Exit status 1 if something was wrong that must not be.
+    func finish(_ end: RunEnd) throws {
+        let isWrong =
+            end.duplicates > 0 || (end.misrouted ?? 0) > 0 || (end.corrupt ?? 0) > 0
+            || end.orderViolations > 0
+        if isWrong { throw ExitCode(1) }
+    }
+}
+
+/// The run as lines for a person: one each second, and a table at the end.
+struct TerminalLines {
+    func phase(_ text: String) { line("-- " + text) }
+
+    func sample(_ sample: RunSample) {
+        var text = Self.number(sample.atSeconds, 0, 5) + "s"
+        text += "  sent " + Self.number(Double(sample.sent), 0, 9)
+        text += "  received " + Self.number(sample.receivedPerSecond, 0, 9) + "/s"
+        if let latency = sample.latency {
+            text += "  p50 " + Self.time(latency.p50) + "  p99 " + Self.time(latency.p99)
+        }
+        if let cores = sample.brokerCPUCores {
+            text += "  broker " + Self.number(cores * 100, 0, 4) + " %"
+        }
+        if let cores = sample.generatorCPUCores {
+            text += "  we " + Self.number(cores * 100, 0, 4) + " %"
+        }
+        line(text)
+    }
+
+    func end(_ end: RunEnd, _ outcome: LoadOutcome) {
+        line("")
+        line(
+            "received      \(end.received) of \(end.expected), \(end.lost) lost, "
+                + "\(end.duplicates) twice, \(end.orderViolations) out of order, "
+                + "\(end.misrouted ?? 0) misrouted, \(end.corrupt ?? 0) corrupt")
+        line(
+            "rate          " + Self.number(end.receivedPerSecond, 0, 0) + "/s received, "
+                + "\(end.sent) sent")
+        if let latency = end.latency { line("latency       " + Self.curve(latency)) }
+        if outcome.acknowledgement.count > 0 {
+            line("acknowledged  " + Self.curve(outcome.acknowledgement.curve))
+        }
+        if let delay = end.sendDelay {
+            line(
+                "send delay    p50 " + Self.time(delay.p50) + "  p99 " + Self.time(delay.p99)
+                    + "  max " + Self.time(delay.max) + "  (our own, part of latency)")
+        }
+        for (name, times) in [
+            ("opened", outcome.opening), ("CONNACK", outcome.connack),
+            ("SUBACK", outcome.suback),
+        ] where times.count > 0 {
+            line(
+                name.padding(toLength: 14, withPad: " ", startingAt: 0)
+                    + Self.curve(times.curve) + "  of \(times.count)")
+        }
+        if let cpu = end.cpuPerMessage {
+            line(
+                "broker        " + Self.number(cpu.whole, 3, 0) + " us CPU a message ("
+                    + Self.number(cpu.system, 3, 0) + " in the kernel), "
+                    + Self.number((end.brokerCPUCores ?? 0) * 100, 0, 0) + " % of a core")
+        }
+        if let calls = end.syscallsPerMessage {
+            line("system calls  " + Self.number(calls, 3, 0) + " a message")
+        } else if let reason = end.syscallsUnavailable {
+            line("system calls  not available: \(reason)")
+        }
+        memory(end)
+        for warning in end.warnings ?? [] { line("warning: \(warning)") }
+    }
+
+    private func memory(_ end: RunEnd) {
+        guard let after = end.memoryAfterBytes else { return }
+        var text = "memory        " + Self.number(Double(after) / 1_048_576, 1, 0) + " MiB"
+        if let before = end.memoryBeforeBytes {
+            text += ", " + Self.number(Double(after - before) / 1_048_576, 1, 0) + " MiB more"
+        }
+        if let each = end.bytesPerConnection {
+            text += ", " + Self.number(each, 0, 0) + " bytes a connection"
+        }
+        line(text)
+    }
+
+    private static func curve(_ curve: LatencyCurve) -> String {
+        let places = [50.0, 90, 99, 99.9].map {
+            "p" + number($0, $0 == 99.9 ? 1 : 0, 0) + " " + time(curve.value(at: $0) ?? 0)
+        }
+        return (places + ["max " + time(curve.max)]).joined(separator: "  ")
+    }
+
+    private static func time(_ micros: Double) -> String {
+        micros < 10_000 ? number(micros, 0, 0) + " us" : number(micros / 1000, 1, 0) + " ms"
+    }
+
+    private static func number(_ value: Double, _ places: Int, _ width: Int) -> String {
+        let text = String(format: "%.\(places)f", value)
+        return String(repeating: " ", count: max(0, width - text.count)) + text
+    }
+
+    private func line(_ text: String) {
+        FileHandle.standardOutput.write(Data((text + "\n").utf8))
+    }
+}
