@@ -5,15 +5,19 @@ struct HTMLTable {
     /// Cells of the columns after the first.
     var rows: [(title: Markup, cells: [String])] = []
 
+    /// A column in which nothing is known is left out.
     func markup() -> Markup {
+        let shown = columns.indices.filter { column in
+            column == 0 || rows.contains { $0.cells[column - 1] != FigureText.none }
+        }
         var result: Markup = """
             <div class="scroll"><table><caption>\(caption)</caption><thead><tr>
             """
-        for column in columns { result += "<th scope=\"col\">\(column)</th>" }
+        for column in shown { result += "<th scope=\"col\">\(columns[column])</th>" }
         result += "</tr></thead><tbody>\n"
         for row in rows {
             result += "<tr><th scope=\"row\">\(row.title)</th>"
-            for cell in row.cells { result += "<td>\(cell)</td>" }
+            for column in shown.dropFirst() { result += "<td>\(row.cells[column - 1])</td>" }
             result += "</tr>\n"
         }
         result += "</tbody></table></div>\n"

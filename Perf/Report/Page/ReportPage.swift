@@ -46,7 +46,8 @@ package struct ReportPage {
     private func content(_ plots: Markup) -> Markup {
         if runs.entries.isEmpty { return "<p>There are no runs in the files given.</p>\n" }
         return """
-            \(SummarySection.make(runs))\(plots)\(OwnerSection.make(runs))\
+            \(SummarySection.make(runs))\(RatioSection.make(runs))\
+            \(plots)\(OwnerSection.make(runs))\
             \(SetupSection.make(runs))
             """
     }

@@ -90,7 +90,9 @@ enum Stylesheet {
         figure{overflow-x:auto}figure>svg{min-width:640px}\
         .setup dl{grid-template-columns:1fr}.setup dd{margin-bottom:6px}}
         @media print{body{font-size:11px}main,footer{max-width:none;padding:0}\
-        section{padding:10px 0}figure,tr,li{break-inside:avoid}h2,h3,h4{break-after:avoid}\
+        section{padding:10px 0}figure,tr,li{break-inside:avoid}\
+        h2,h3,h4,.explanation{break-after:avoid}\
+        caption,.legend,p.note,.warning,.setup dl{font-size:10px}\
         .scroll{overflow:visible}th,td{padding:2px 5px}table{font-size:9.5px}details{display:none}\
         .bar,.warm{print-color-adjust:exact}}
         """
