@@ -7,7 +7,7 @@ SWIFT_FILES = Package.swift Sources Tests Perf
 
 .DEFAULT_GOAL := test
 .PHONY: run test conformance core deps format lint docs fuzz sanitize bench bench-check \
-	clients mutants simulate soak
+	bench-baselines clients mutants simulate soak
 
 run: deps ## serve on loopback; ARGS="…" are passed on
 	$(SWIFT) run -c release apus serve $(ARGS)
@@ -47,11 +47,16 @@ conformance: ## every statement on both pollers, and on ranges that lose and del
 	APUS_CONFORMANCE_HOSTS=epoll,uring,faulty $(CORE) test -c release --skip-build \
 		--build-path .build-core --filter Conformance
 
-bench: ## [SCENARIO=name]
-	$(CORE) run -c release --build-path .build-core apus-bench $(SCENARIO)
+BENCH = $(CORE) run -c release --build-path .build-core apus-bench
 
-bench-check: ## fails above a ceiling of time, mallocs or system calls per message
-	$(CORE) run -c release --build-path .build-core apus-bench check
+bench: ## [SCENARIO=name]: time, allocations and references of single operations
+	$(BENCH) $(SCENARIO)
+
+bench-check: ## fails above a ceiling of Perf/Baselines/micro.txt: instructions, mallocs, references
+	$(BENCH) check
+
+bench-baselines: ## writes what is measured as the new ceilings
+	$(BENCH) baselines
 
 simulate: ## [SEED=n]
 	$(CORE) run -c release --build-path .build-core simulate $(SEED)

@@ -95,6 +95,7 @@ var targets: [Target] = [
             "Simulation", "TestKit",
         ] + fuzzing, exclude: fuzzSlice("SessionFuzzSliceTests.swift")),
     tests("TestKitTests", ["TestKit"]),
+    tests("MicroTests", ["TestKit", "CMallocCount", "apus-bench"]),
     tests(
         "Conformance",
         ["Base", "MQTT", "KV", "EventLoops", "Policy", "Broker", "WebSocket", "CLinux", "TestKit"],
@@ -106,7 +107,10 @@ var targets: [Target] = [
     tool("simulate", path: "Tests/Simulation/Run", ["Simulation"]),
     tool(
         "apus-bench", path: "Perf/Micro",
-        ["Base", "MQTT", "KV", "Policy", "TestKit", "CMallocCount"]),
+        [
+            "Base", "MQTT", "WebSocket", "EventLoops", "KV", "Dist", "Policy", "Broker",
+            "CMallocCount",
+        ]),
     .target(name: "PerfReport", path: "Perf/Report", swiftSettings: swiftSettings),
     tests("PerfReportTests", ["PerfReport", "TestKit"]),
 ]

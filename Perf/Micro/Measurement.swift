@@ -1,50 +1,97 @@
 import CMallocCount
 import Glibc
 
-/// One thing to measure. A scenario is a row of `ScenarioTable`.
-struct Scenario: Sendable {
-    var name: String
-    var what: String
-    /// Ceilings for `apus-bench check`: per operation, with room for a noisy machine.
-    var nanosecondsMax: Double
-    var mallocsMax: Double
-    /// Does the operation this many times and returns something that depends on all of them, so
-    /// that nothing can be left out. Prepares its own input, which must cost little against a
-    /// hundred thousand operations.
-    var run: @Sendable (Int) -> UInt64
+/// What one operation costs, but for instructions, which callgrind counts (`Callgrind`).
+package struct Cost: Equatable, Sendable {
+    package var instructions: Double?
+    package var mallocs: Double
+    /// Asked of malloc.
+    package var bytes: Double
+    package var retains: Double
+    package var releases: Double
+
+    package init(
+        instructions: Double? = nil, mallocs: Double, bytes: Double, retains: Double,
+        releases: Double
+    ) {
+        self.instructions = instructions
+        self.mallocs = mallocs
+        self.bytes = bytes
+        self.retains = retains
+        self.releases = releases
+    }
 }
 
-/// Times a scenario by the CPU clock of its thread.
-enum Measurement {
-    struct Result {
-        /// CPU time of one operation: the median of five rounds.
-        var nanoseconds: Double
-        var mallocs: Double
-    }
-
+/// Measures a scenario on the calling thread.
+package enum Measurement {
     private static let rounds = 5
-    private static let nanosecondsPerRound = 100_000_000.0
+    private static let nanosecondsPerRound = 60_000_000.0
 
-    static func measure(_ scenario: Scenario) -> Result {
+    /// CPU time of one operation: the median of five rounds. For reading; nothing is held to it.
+    package static func nanoseconds(_ run: (Int) -> UInt64, _ count: Int) -> Double {
         var sink: UInt64 = 0
-        let trial = time(scenario, 10_000, &sink)
-        let count = max(10_000, Int(nanosecondsPerRound / max(trial / 10_000, 0.1)))
-        var times: [Double] = []
-        let before = CMallocCount_allocations()
-        for _ in 0..<rounds { times.append(time(scenario, count, &sink) / Double(count)) }
-        let mallocs = CMallocCount_allocations() - before
-        times.sort()
-        if sink == 1 { Output.line("") }
-        return Result(
-            nanoseconds: times[rounds / 2],
-            // What a round itself allocates disappears among its operations.
-            mallocs: Double(mallocs) / Double(count * rounds))
+        let trial = time(run, count, &sink) / Double(count)
+        let enough = Int(nanosecondsPerRound / max(trial, 0.1))
+        let times = (0..<rounds).map { _ in time(run, max(count, enough), &sink) }
+        consume(sink)
+        return times.sorted()[rounds / 2] / Double(max(count, enough))
     }
 
-    private static func time(_ scenario: Scenario, _ count: Int, _ sink: inout UInt64) -> Double {
+    /// Allocations and reference counting of one operation: what a run of twice as many costs
+    /// more, so that what each run does once is left out.
+    package static func counts(_ run: (Int) -> UInt64, _ count: Int) -> Cost {
+        // What is made at first use is not counted.
+        consume(run(count))
+        _ = CMallocCount_countReferences(true)
+        let single = delta { run(count) }
+        let double = delta { run(2 * count) }
+        _ = CMallocCount_countReferences(false)
+        func each(_ part: KeyPath<CMallocCount_Counts, UInt64>) -> Double {
+            (Double(double[keyPath: part]) - Double(single[keyPath: part])) / Double(count)
+        }
+        return Cost(
+            mallocs: each(\.allocations), bytes: each(\.bytes), retains: each(\.retains),
+            releases: each(\.releases))
+    }
+
+    /// Instructions of one operation by the processor's counter; nil where there is none.
+    package static func instructions(_ run: (Int) -> UInt64, _ count: Int) -> Double? {
+        let counter = CMallocCount_openInstructions()
+        guard counter >= 0 else { return nil }
+        defer { close(counter) }
+        func instructions(_ number: Int) -> UInt64 {
+            let before = CMallocCount_readInstructions(counter)
+            consume(run(number))
+            return CMallocCount_readInstructions(counter) - before
+        }
+        _ = instructions(count)
+        let single = instructions(count)
+        let double = instructions(2 * count)
+        // An event that is never scheduled stays at zero.
+        return single == 0 ? nil : (Double(double) - Double(single)) / Double(count)
+    }
+
+    private static func delta(_ body: () -> UInt64) -> CMallocCount_Counts {
+        let before = CMallocCount_read()
+        consume(body())
+        var after = CMallocCount_read()
+        after.allocations -= before.allocations
+        after.bytes -= before.bytes
+        after.retains -= before.retains
+        after.releases -= before.releases
+        return after
+    }
+
+    private static func time(_ run: (Int) -> UInt64, _ count: Int, _ sink: inout UInt64) -> Double {
         let start = now()
-        sink ^= scenario.run(count)
+        sink ^= run(count)
         return now() - start
+    }
+
+    /// Makes the value look used.
+    @inline(never)
+    static func consume(_ value: UInt64) {
+        if value == 0x5EED_5EED_5EED_5EED { Output.line("") }
     }
 
     private static func now() -> Double {

@@ -59,6 +59,8 @@ enum FloorPlan {
         "Synchronization", "Glibc", "Histogram", "ArgumentParser",
         // A slice of every fuzz target runs with the tests of its module.
         "fuzz",
+        // The micro-benchmarks, whose ceilings and counting are tested.
+        "apus_bench",
         // The rig that simulator and tests of the broker share.
         "Simulation",
         // Records of runs and what is made of them.

@@ -120,6 +120,18 @@ package final class Node {
 }
 
 extension NodeOptions {
+    /// Gives a loop whose turns the caller takes itself its worker: for those who measure one
+    /// without threads. No listeners' limits, no door; authenticators must answer at once.
+    package func attachWorker(to loop: EventLoop) {
+        let access = AccessDoor(
+            authenticator: authenticator, authoriser: authoriser, workers: loops.workers)
+        let seed = seed
+        loop.attach(
+            WorkerShell(
+                loop: loop, listeners: listeners.map { WorkerShell.ListenerTraits($0, seed: seed) },
+                access: access, options: self))
+    }
+
     private var places: [Place] {
         (0..<loops.workers).map { Place(node: node, worker: WorkerIndex(UInt16($0))) }
     }

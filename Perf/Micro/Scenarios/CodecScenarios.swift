@@ -6,44 +6,36 @@ enum CodecScenarios {
     static let all: [Scenario] = [
         Scenario(
             name: "decode-publish-311",
-            what: "QoS 1, topic of 33 bytes, payload of 64: framing and decoding",
-            nanosecondsMax: 45, mallocsMax: 0.01
+            what: "QoS 1, topic of 33 bytes, payload of 64: framing and decoding"
         ) { decode($0, packet(.v311, forwarded: []), .server(.v311)) },
         Scenario(
             name: "decode-publish-5",
-            what: "the same with an empty property block",
-            nanosecondsMax: 45, mallocsMax: 0.01
+            what: "the same with an empty property block"
         ) { decode($0, packet(.v5, forwarded: []), .server(.v5)) },
         Scenario(
             name: "decode-publish-5-properties",
-            what: "the same with content type, response topic, correlation data, user property",
-            nanosecondsMax: 160, mallocsMax: 0.01
+            what: "the same with content type, response topic, correlation data, user property"
         ) { decode($0, packet(.v5, forwarded: properties), .server(.v5)) },
         Scenario(
-            name: "decode-puback", what: "four bytes, framing and decoding", nanosecondsMax: 25,
-            mallocsMax: 0.01, run: decodePuback),
+            name: "decode-puback", what: "four bytes, framing and decoding", run: decodePuback),
         Scenario(
             name: "decode-user-properties",
-            what: "256 user properties in one PUBLISH: per packet",
-            nanosecondsMax: 9_000, mallocsMax: 0.1, run: decodeUserProperties),
+            what: "256 user properties in one PUBLISH: per packet", count: 200,
+            run: decodeUserProperties),
         Scenario(
-            name: "encode-publish-311", what: "QoS 1, topic of 33 bytes, payload of 64",
-            nanosecondsMax: 25, mallocsMax: 0.01
+            name: "encode-publish-311", what: "QoS 1, topic of 33 bytes, payload of 64"
         ) { encode($0, .v311, forwarded: []) },
         Scenario(
             name: "encode-publish-5",
-            what: "the same with a subscription identifier and forwarded properties",
-            nanosecondsMax: 35, mallocsMax: 0.01
+            what: "the same with a subscription identifier and forwarded properties"
         ) { encode($0, .v5, forwarded: properties) },
         Scenario(
-            name: "encode-puback", what: "four bytes", nanosecondsMax: 6, mallocsMax: 0.01,
+            name: "encode-puback", what: "four bytes",
             run: encodePuback),
         Scenario(
-            name: "record-write", what: "message record: topic 33, payload 64",
-            nanosecondsMax: 50, mallocsMax: 0.01, run: recordWrite),
+            name: "record-write", what: "message record: topic 33, payload 64", run: recordWrite),
         Scenario(
-            name: "record-read", what: "message record, checked", nanosecondsMax: 35,
-            mallocsMax: 0.01, run: recordRead),
+            name: "record-read", what: "message record, checked", run: recordRead),
     ]
 
     static let topic = Array("plant/7/line/23/sensor/temperature".utf8.prefix(33))
@@ -169,14 +161,18 @@ enum CodecScenarios {
     }
 
     private static func encodePuback(_ count: Int) -> UInt64 {
-        let place = UnsafeMutableRawPointer.allocate(byteCount: 16, alignment: 16)
-        defer { place.deallocate() }
+        let places = UnsafeMutableRawPointer.allocate(byteCount: 1_024, alignment: 16)
+        places.initializeMemory(as: UInt8.self, repeating: 0, count: 1_024)
+        defer { places.deallocate() }
         var sum: UInt64 = 0
         for index in 0..<count {
+            let place = places + (index & 63) * 16
+            // What stood there before is read, so that no store can be left out.
+            sum &+= UInt64(place.load(fromByteOffset: 3, as: UInt8.self))
             let size = AckEncoding.write(
-                .puback, .v5, packetID: UInt16(truncatingIfNeeded: index), reasonCode: .success,
-                to: place)
-            sum &+= UInt64(size) &+ UInt64(place.load(fromByteOffset: 3, as: UInt8.self))
+                .puback, .v5, packetID: UInt16(truncatingIfNeeded: index),
+                reasonCode: index & 15 == 0 ? .noMatchingSubscribers : .success, to: place)
+            sum &+= UInt64(size)
         }
         return sum
     }

@@ -8,25 +8,23 @@ enum RangeScenarios {
             Scenario(
                 name: "range.command.100",
                 what: "propose, send, apply, answer and complete; batches of 100 commands",
-                nanosecondsMax: 300, mallocsMax: 0.1, run: { commands($0, batch: 100) }),
+                run: { commands($0, batch: 100) }),
             Scenario(
                 name: "range.command.1",
-                what: "the same, one command to a batch",
-                nanosecondsMax: 3000, mallocsMax: 4, run: { commands($0, batch: 1) }),
+                what: "the same, one command to a batch", run: { commands($0, batch: 1) }),
             Scenario(
                 name: "range.question",
-                what: "ask, answer and complete; 100 questions to a turn",
-                nanosecondsMax: 1500, mallocsMax: 5, run: questions),
+                what: "ask, answer and complete; 100 questions to a turn", run: questions),
             Scenario(
                 name: "engine.put", what: "a new key among 100,000, 40 bytes, value 100 bytes",
-                nanosecondsMax: 800, mallocsMax: 1.1, run: { engine($0, .put) }),
+                run: { engine($0, .put) }),
             Scenario(
-                name: "engine.get", what: "a value among 100,000, copied",
-                nanosecondsMax: 800, mallocsMax: 1.1, run: { engine($0, .get) }),
+                name: "engine.get", what: "a value among 100,000, copied", run: { engine($0, .get) }
+            ),
             Scenario(
                 name: "engine.queue",
                 what: "put at the end and delete at the front of 1,000 queues in turn",
-                nanosecondsMax: 1600, mallocsMax: 1.1, run: { engine($0, .queue) }),
+                run: { engine($0, .queue) }),
         ]
     }
 

@@ -5,22 +5,18 @@ import MQTT
 enum TopicScenarios {
     static let all: [Scenario] = [
         Scenario(
-            name: "topic-check", what: "UTF-8 and wildcards of 33 ASCII bytes",
-            nanosecondsMax: 20, mallocsMax: 0.01
+            name: "topic-check", what: "UTF-8 and wildcards of 33 ASCII bytes"
         ) { check($0, CodecScenarios.topic) },
         Scenario(
-            name: "topic-check-cjk", what: "the same of 33 bytes of three-byte characters",
-            nanosecondsMax: 110, mallocsMax: 0.01
+            name: "topic-check-cjk", what: "the same of 33 bytes of three-byte characters"
         ) { check($0, Array("日本語日本語日本語日本".utf8)) },
         Scenario(
-            name: "topic-limits", what: "levels and lengths of 33 bytes", nanosecondsMax: 70,
-            mallocsMax: 0.01, run: limits),
+            name: "topic-limits", what: "levels and lengths of 33 bytes", run: limits),
         Scenario(
             name: "topic-filter-parse", what: "a shared filter of 40 bytes, everything checked",
-            nanosecondsMax: 250, mallocsMax: 0.01, run: parse),
+            run: parse),
         Scenario(
-            name: "topic-match", what: "plant/+/line/# against 33 bytes", nanosecondsMax: 110,
-            mallocsMax: 0.01, run: match),
+            name: "topic-match", what: "plant/+/line/# against 33 bytes", run: match),
     ]
 
     private static func check(_ count: Int, _ topic: [UInt8]) -> UInt64 {
@@ -62,11 +58,14 @@ enum TopicScenarios {
     private static func match(_ count: Int) -> UInt64 {
         let filter = Array("plant/+/line/#".utf8)
         let span = filter.span.bytes
-        let name = CodecScenarios.topic
-        let topic = name.span.bytes
+        // More than one topic, so that the answer is not a constant.
+        let topics = CodecScenarios.topic + Array("plant/7/lime/23/sensor/temperatur".utf8)
+        let bytes = topics.span.bytes
         var sum: UInt64 = 0
-        for _ in 0..<count {
-            sum &+= TopicMatch.matches(filter: span, topic: topic) ? 1 : 0
+        for index in 0..<count {
+            let start = index & 1 == 0 ? 0 : 33
+            let topic = bytes.extracting(start..<start + 33)
+            sum &+= TopicMatch.matches(filter: span, topic: topic) ? 1 : 2
         }
         return sum
     }
