@@ -89,6 +89,8 @@ struct ConnectionFlags: OptionSet, Sendable {
     static let letIn = ConnectionFlags(rawValue: 1 << 20)
     /// We opened it, or are about to.
     static let outgoing = ConnectionFlags(rawValue: 1 << 21)
+    /// Room in the last output segment is being written in place.
+    static let claimed = ConnectionFlags(rawValue: 1 << 22)
     /// io_uring: the receive is being cancelled.
     static let receiveCancelled = ConnectionFlags(rawValue: 1 << 18)
 }

@@ -146,6 +146,7 @@ package final class EventLoop {
         handler?.turnEnding()
         pushMail()
         flushDirty()
+        freeOutgrown()
         measureTurn()
     }
 

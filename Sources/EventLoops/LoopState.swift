@@ -27,6 +27,8 @@ struct LoopState: ~Copyable {
     var doomed: [(id: ConnectionID, reason: CloseReason)] = []
     /// Where output to dead connections is written.
     var scratch: UnsafeMutableRawBufferPointer
+    /// Scratch memory that was too small; freed at the end of the turn.
+    var outgrown: [UnsafeMutableRawBufferPointer] = []
     var wantsTurn = false
     /// See `EventLoop.requestTurn(by:)`.
     var turnDeadline = Instant.distantFuture
@@ -44,7 +46,10 @@ struct LoopState: ~Copyable {
         scratch = .allocate(byteCount: 4096, alignment: 16)
     }
 
-    deinit { scratch.deallocate() }
+    deinit {
+        scratch.deallocate()
+        for buffer in outgrown { buffer.deallocate() }
+    }
 }
 
 extension EventLoop {
@@ -140,6 +145,11 @@ extension EventLoop {
     var scratch: UnsafeMutableRawBufferPointer {
         get { state.pointee.scratch }
         set { state.pointee.scratch = newValue }
+    }
+
+    var outgrown: [UnsafeMutableRawBufferPointer] {
+        _read { yield state.pointee.outgrown }
+        _modify { yield &state.pointee.outgrown }
     }
 
     var wantsTurn: Bool {

@@ -24,6 +24,9 @@ struct OutputSegment {
     var isSealed = false
     /// Address of the shared block, or 0.
     var shared: UInt
+
+    /// Bytes that may still be put behind its own.
+    var room: Int { Int(capacity) &- Int(end) }
 }
 
 /// Output: appended to pooled blocks during the turn, flushed once at its end.
@@ -59,36 +62,47 @@ extension EventLoop {
         return record
     }
 
-    /// Room for `count` bytes in the connection's output, to be encoded in place; followed by
-    /// `commitOutput` before any other call for output. For a dead id the bytes go nowhere.
-    package func reserveOutput(
-        _ connection: ConnectionID, _ count: Int
-    ) -> UnsafeMutableRawPointer {
+    /// Room for at least `count` bytes of the connection's output, to be encoded in place: all that
+    /// its last block has. It is the caller's until `commitOutput`, at the latest in `turnEnding`
+    /// or in `closed`; no other call for the connection's output comes between. What is written
+    /// for a dead id goes nowhere.
+    package func claimOutput(
+        _ connection: ConnectionID, atLeast count: Int
+    ) -> UnsafeMutableRawBufferPointer {
         guard let record = findOpen(connection) else { return scratchRoom(count) }
+        invariant(!record.pointee.flags.contains(.claimed), "output is claimed twice")
+        record.pointee.flags.insert(.claimed)
         let tail = record.pointee.outputTail
-        if tail >= 0 {
-            let segment = segments[pointer: tail]
-            if Int(segment.pointee.end) &+ count <= Int(segment.pointee.capacity) {
-                return segment.pointee.base + Int(segment.pointee.end)
-            }
-        }
-        return openSegment(record, count)
+        if tail < 0 || segments[pointer: tail].pointee.room < count { openSegment(record, count) }
+        let segment = segments[pointer: record.pointee.outputTail]
+        return UnsafeMutableRawBufferPointer(
+            start: segment.pointee.base + Int(segment.pointee.end), count: segment.pointee.room)
     }
 
-    /// The first `count` bytes reserved are part of the output.
+    /// The first `count` bytes claimed are output; the rest is given back. Of a connection whose
+    /// end is decided they still count, until `closed` has returned.
     package func commitOutput(_ connection: ConnectionID, _ count: Int) {
-        guard let record = findOpen(connection), count > 0 else { return }
+        guard let record = table.find(connection), record.pointee.flags.contains(.claimed)
+        else { return }
+        record.pointee.flags.remove(.claimed)
         let segment = segments[pointer: record.pointee.outputTail]
+        invariant(count >= 0 && count <= segment.pointee.room, "more committed than claimed")
+        guard count > 0 else { return dropEmptyHead(record) }
         segment.pointee.end &+= Int32(count)
-        invariant(
-            segment.pointee.end <= segment.pointee.capacity,
-            "more output committed than reserved")
         outputGrew(record, connection, count)
+    }
+
+    /// A claim that came to nothing leaves no block with an idle connection.
+    private func dropEmptyHead(_ record: UnsafeMutablePointer<ConnectionRecord>) {
+        let segment = segments[pointer: record.pointee.outputHead]
+        if segment.pointee.start == segment.pointee.end, segment.pointee.next < 0 {
+            dropHead(record)
+        }
     }
 
     package func append(_ connection: ConnectionID, _ bytes: UnsafeRawBufferPointer) {
         guard let start = bytes.baseAddress, bytes.count > 0 else { return }
-        reserveOutput(connection, bytes.count)
+        claimOutput(connection, atLeast: bytes.count).baseAddress.unsafelyUnwrapped
             .copyMemory(from: start, byteCount: bytes.count)
         commitOutput(connection, bytes.count)
     }
@@ -105,6 +119,7 @@ extension EventLoop {
             return append(connection, UnsafeRawBufferPointer(rebasing: block.bytes[range]))
         }
         guard let record = findOpen(connection) else { return }
+        invariant(!record.pointee.flags.contains(.claimed), "a shared block inside a claim")
         block.retain()
         let tail = record.pointee.outputTail
         link(
@@ -127,12 +142,12 @@ extension EventLoop {
     /// A segment with room for `count` bytes at the end of the chain.
     private func openSegment(
         _ record: UnsafeMutablePointer<ConnectionRecord>, _ count: Int
-    ) -> UnsafeMutableRawPointer {
+    ) {
         let tail = record.pointee.outputTail
         var size = count
         if tail >= 0 {
             let last = segments[pointer: tail].pointee
-            if last.spare >= 0, let room = carve(record, from: last.spare, count) { return room }
+            if last.spare >= 0, carve(record, from: last.spare, count) { return }
             // Each block of a chain is of the next larger class than the one before.
             size = max(count, min(Int(last.capacity) * 2, Self.blockMax))
         }
@@ -144,24 +159,24 @@ extension EventLoop {
             OutputSegment(
                 base: base, start: 0, end: 0, capacity: Int32(block.count), next: -1,
                 spare: -1, isOwner: true, shared: 0))
-        return base
     }
 
-    /// A segment in the room that `index`, a pooled segment before shared ones, has left.
+    /// A segment in the room that `index`, a pooled segment before shared ones, has left; false if
+    /// that is less than `count`.
     private func carve(
         _ record: UnsafeMutablePointer<ConnectionRecord>, from index: Int32, _ count: Int
-    ) -> UnsafeMutableRawPointer? {
+    ) -> Bool {
         let before = segments[pointer: index]
         guard before.pointee.isOwner,
             Int(before.pointee.end) + count <= Int(before.pointee.capacity)
-        else { return nil }
+        else { return false }
         before.pointee.isOwner = false
         let start = before.pointee.end
         let segment = OutputSegment(
             base: before.pointee.base, start: start, end: start,
             capacity: before.pointee.capacity, next: -1, spare: -1, isOwner: true, shared: 0)
         link(record, segment)
-        return segment.base + Int(start)
+        return true
     }
 
     func link(
@@ -194,12 +209,19 @@ extension EventLoop {
         dirty.append(id)
     }
 
-    private func scratchRoom(_ count: Int) -> UnsafeMutableRawPointer {
+    /// Output of dead connections; what was given out before stays until the turn's end.
+    private func scratchRoom(_ count: Int) -> UnsafeMutableRawBufferPointer {
         if scratch.count < count {
-            scratch.deallocate()
+            outgrown.append(scratch)
             scratch = .allocate(byteCount: count, alignment: 16)
         }
-        return scratch.baseAddress.unsafelyUnwrapped
+        return UnsafeMutableRawBufferPointer(rebasing: scratch[..<count])
+    }
+
+    func freeOutgrown() {
+        if outgrown.isEmpty { return }
+        for buffer in outgrown { buffer.deallocate() }
+        outgrown.removeAll()
     }
 
     // MARK: Flushing
@@ -326,7 +348,9 @@ extension EventLoop {
             let index = record.pointee.outputHead
             let segment = segments[pointer: index]
             let size = Int(segment.pointee.end - segment.pointee.start)
-            if left < size {
+            let isClaimed =
+                segment.pointee.next < 0 && record.pointee.flags.contains(.claimed)
+            if left < size || isClaimed {
                 segment.pointee.start += Int32(left)
                 return
             }

@@ -4,7 +4,7 @@ import Base
 ///
 /// ```
 ///  socket -> raw bytes -> ingest: by stage -> handler.received
-///  socket <- raw bytes <- seal:   by stage <- append, reserveOutput
+///  socket <- raw bytes <- seal:   by stage <- append, claimOutput
 /// ```
 /// A listener says in which stage its connections begin. A stage that is done moves the connection
 /// to the next one and, at the last, announces it. Stages keep what they know in arenas of their

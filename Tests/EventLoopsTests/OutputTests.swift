@@ -61,8 +61,10 @@ struct OutputTests {
                     wanted += shared.bytes[range]
                 case 1:
                     let part = Self.bytes(random.below(300), seed: step)
-                    let room = rig.loop.reserveOutput(id, 300)
-                    room.copyMemory(from: part, byteCount: part.count)
+                    let room = rig.loop.claimOutput(id, atLeast: 300)
+                    // What the peer takes meanwhile leaves the claimed room alone.
+                    if random.chance(percent: 20) { rig.turn() }
+                    room.copyBytes(from: part)
                     rig.loop.commitOutput(id, part.count)
                     wanted += part
                 case 2:

@@ -11,28 +11,34 @@ extension WorkerShell {
         ConnectionID(rawValue: connection.rawValue)
     }
 
-    func reserveOutput(_ connection: ConnectionKey, _ count: Int) -> UnsafeMutableRawPointer {
-        let stage = stageOf(connection)
-        if stage < 0 { return loop.reserveOutput(id(connection), count) }
-        // Room for a frame header in front of the packet; moved up if it turns out shorter.
-        return loop.reserveOutput(id(connection), count + FrameEncoder.headerBytesMax)
-            + FrameEncoder.headerBytesMax
+    func claimOutput(
+        _ connection: ConnectionKey, atLeast count: Int
+    ) -> UnsafeMutableRawBufferPointer {
+        guard stageOf(connection) >= 0 else {
+            return loop.claimOutput(id(connection), atLeast: count)
+        }
+        // Room for a frame header in front of the packets; they move up if it turns out shorter.
+        let header = FrameEncoder.headerBytesMax
+        let room = loop.claimOutput(id(connection), atLeast: count + header)
+        return UnsafeMutableRawBufferPointer(rebasing: room[header...])
     }
 
-    func commitOutput(_ connection: ConnectionKey, _ count: Int, sharedCount: Int) {
-        guard stageOf(connection) >= 0 else {
+    /// On a WebSocket, what was claimed at once is one frame.
+    func commitOutput(
+        _ connection: ConnectionKey, _ start: UnsafeMutableRawPointer, _ count: Int,
+        sharedCount: Int
+    ) {
+        guard stageOf(connection) >= 0, count > 0 else {
             loop.commitOutput(id(connection), count)
             return
         }
-        // The same memory again: nothing was committed since.
-        let start = loop.reserveOutput(id(connection), count + FrameEncoder.headerBytesMax)
         let header = FrameEncoder.headerCount(count + sharedCount)
+        let frame = start - FrameEncoder.headerBytesMax
+        // The ranges overlap, which copyMemory allows.
         if header < FrameEncoder.headerBytesMax {
-            // The ranges overlap, which copyMemory allows.
-            (start + header).copyMemory(
-                from: start + FrameEncoder.headerBytesMax, byteCount: count)
+            (frame + header).copyMemory(from: start, byteCount: count)
         }
-        FrameEncoder.writeHeader(payloadCount: count + sharedCount, at: start)
+        FrameEncoder.writeHeader(payloadCount: count + sharedCount, at: frame)
         loop.commitOutput(id(connection), header + count)
     }
 

@@ -24,7 +24,7 @@ extension WorkerShell {
         _ stage: UnsafeMutablePointer<WebSocketStage>, _ bytes: UnsafeMutableRawBufferPointer
     ) -> Int {
         control.removeAll()
-        defer { if !control.isEmpty { loop.append(connection, control.bytes) } }
+        defer { if !control.isEmpty { appendControl(connection, slot) } }
         guard stage.pointee.isUpgraded else {
             return upgrade(connection, slot, stage, bytes)
         }
@@ -85,10 +85,16 @@ extension WorkerShell {
         _ bytes: UnsafeMutableRawBufferPointer
     ) -> Int {
         stage.pointee.isOpen = false
-        loop.append(connection, control.bytes)
+        appendControl(connection, loop.slot(of: connection))
         control.removeAll()
         loop.close(connection, afterFlush: true)
         return bytes.count
+    }
+
+    /// Frames of our own, behind what the worker has written.
+    private func appendControl(_ connection: ConnectionID, _ slot: Int32) {
+        if slot >= 0 { worker.settleOutput(slot) }
+        loop.append(connection, control.bytes)
     }
 
     func upgrade(
@@ -105,7 +111,7 @@ extension WorkerShell {
             return request.consumed
         case .refused(let refusal):
             UpgradeEncoder.appendRefusal(refusal, to: &control)
-            loop.append(connection, control.bytes)
+            appendControl(connection, slot)
             control.removeAll()
             loop.close(connection, afterFlush: true)
             return bytes.count

@@ -184,6 +184,7 @@ final class WorkerShell: LoopHandler, WorkerPort {
         guard slot >= 0 else { return }
         let stage = stage(of: slot)
         if stage >= 0 {
+            worker.settleOutput(slot)
             stages.remove(stage)
             stageOfSlot[Int(slot)] = -1
         }

@@ -41,8 +41,8 @@ package final class RigPort: WorkerPort {
     /// Answers of the authenticator and of the authoriser that came later.
     private let lateResults = Guarded<[(token: UInt64, result: AuthenticationResult)]>([])
     private let verdicts = Guarded<[(token: UInt64, verdict: AccessVerdict)]>([])
-    private let scratch: UnsafeMutableRawPointer
-    private static let scratchSize = 8 << 20
+    /// Room that the worker is writing into.
+    private var claims: [ConnectionKey: UnsafeMutableRawPointer] = [:]
     private static let outputHigh = 1 << 20
 
     package init(random: SeededRandom, _ options: RigOptions) {
@@ -50,10 +50,9 @@ package final class RigPort: WorkerPort {
         lateAnswerPercent = options.lateAnswerPercent
         authenticator = options.authenticator
         authoriser = options.authoriser
-        scratch = .allocate(byteCount: Self.scratchSize, alignment: 16)
     }
 
-    deinit { scratch.deallocate() }
+    deinit { for place in claims.values { place.deallocate() } }
 
     // MARK: For the rig
 
@@ -96,15 +95,24 @@ package final class RigPort: WorkerPort {
 
     // MARK: WorkerPort
 
-    package func reserveOutput(
-        _ connection: ConnectionKey, _ count: Int
-    ) -> UnsafeMutableRawPointer {
-        invariant(count <= Self.scratchSize, "\(count) bytes of output at once")
-        return scratch
+    package func claimOutput(
+        _ connection: ConnectionKey, atLeast count: Int
+    ) -> UnsafeMutableRawBufferPointer {
+        invariant(claims[connection] == nil, "output is claimed twice")
+        // Often just what was asked for, so that claims end at every place.
+        let room = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: random.chance(percent: 50) ? count : count + random.below(200),
+            alignment: 16)
+        claims[connection] = room.baseAddress
+        return room
     }
 
-    package func commitOutput(_ connection: ConnectionKey, _ count: Int, sharedCount: Int) {
-        append(connection, UnsafeRawBufferPointer(start: scratch, count: count))
+    package func commitOutput(
+        _ connection: ConnectionKey, _ start: UnsafeMutableRawPointer, _ count: Int,
+        sharedCount: Int
+    ) {
+        append(connection, UnsafeRawBufferPointer(start: start, count: count))
+        claims.removeValue(forKey: connection)?.deallocate()
     }
 
     package func appendShared(
@@ -118,10 +126,12 @@ package final class RigPort: WorkerPort {
     }
 
     package func outputCount(_ connection: ConnectionKey) -> Int {
-        connections[connection]?.output.count ?? 0
+        invariant(claims[connection] == nil, "output is asked for while it is claimed")
+        return connections[connection]?.output.count ?? 0
     }
 
     package func close(_ connection: ConnectionKey, afterFlush: Bool) {
+        invariant(claims[connection] == nil, "closed while output is claimed")
         update(connection) {
             if !afterFlush { $0.output = [] }
             $0.isClosing = true

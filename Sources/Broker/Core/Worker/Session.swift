@@ -69,6 +69,8 @@ struct Session: ~Copyable {
     /// Of the last merge of overlapping subscriptions that it was in; see `MergeTable`.
     var mergeStamp: UInt32 = 0
     var mergeIndex: Int32 = 0
+    /// Where its packets are written in this turn; -1 if no room is claimed.
+    var cursor: Int32 = -1
     /// Slots of the worker's filter table that a transient session subscribes to.
     var filters: [UInt32] = []
 

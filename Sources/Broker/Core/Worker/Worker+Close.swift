@@ -22,6 +22,7 @@ extension Worker {
         let event = event()
         report(event.kind, session) { event }
         leave(session, index)
+        settle(session)
         port.close(session.pointee.connection, afterFlush: true)
     }
 
@@ -65,6 +66,7 @@ extension Worker {
             reportLoss(reason, session)
             leave(session, index)
         }
+        settle(session)
         metrics.connectionsClosed &+= 1
         liveGenerations[Int(index)] = 0
         sessions.remove(index)

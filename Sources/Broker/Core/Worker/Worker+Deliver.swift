@@ -60,7 +60,7 @@ extension Worker {
         _ message: borrowing Message, _ qos: QoS, _ session: UnsafeMutablePointer<Session>
     ) -> Bool {
         guard qos == .atMostOnce, session.pointee.flags.contains(.outputFull),
-            port.outputCount(session.pointee.connection) > WorkerLimits.outputQoS0Max
+            outputCount(session) > WorkerLimits.outputQoS0Max
         else { return false }
         noteSlow(session)
         drop(.slowConsumer, message, session)
@@ -104,8 +104,7 @@ extension Worker {
             dropOversize(message, session)
             return false
         }
-        let connection = session.pointee.connection
-        let place = port.reserveOutput(connection, count)
+        let place = reserve(count, session)
         let source = frames.bytes.bytes.baseAddress.unsafelyUnwrapped + Int(frame.offset)
         place.copyMemory(from: source, byteCount: count)
         if options.qos != .atMostOnce {
@@ -113,7 +112,7 @@ extension Worker {
                 of: options.packetID.bigEndian, toByteOffset: Int(frame.packetIDOffset),
                 as: UInt16.self)
         }
-        port.commitOutput(connection, count)
+        wrote(count, session)
         noteOutput(session, count)
         return true
     }
@@ -172,9 +171,8 @@ extension Worker {
                 dropOversize(message, session)
                 return false
             }
-            let connection = session.pointee.connection
             let inPlace = record == nil ? encoding.totalSize : encoding.headerSize
-            let place = port.reserveOutput(connection, inPlace)
+            let place = reserve(inPlace, session)
             encoding.writeHeader(
                 to: place, topic: topic, forwarded: message.forwarded,
                 subscriptionIDs: identifiers)
@@ -182,10 +180,12 @@ extension Worker {
                 (place + encoding.headerSize).copyMemory(
                     from: payload, byteCount: message.payload.count)
             }
-            port.commitOutput(connection, inPlace)
+            wrote(inPlace, session)
             if let record {
+                settle(session, sharedCount: message.payload.count)
                 port.appendShared(
-                    connection, record, record.count - message.payload.count..<record.count)
+                    session.pointee.connection, record,
+                    record.count - message.payload.count..<record.count)
             }
             noteOutput(session, encoding.totalSize)
             return true
@@ -202,7 +202,7 @@ extension Worker {
         metrics.publishesOut &+= 1
         metrics.bytesOut &+= UInt64(count)
         if session.pointee.flags.contains(.metersOutput) { meterOutput(count, session) }
-        if port.outputCount(session.pointee.connection) > WorkerLimits.outputHighWatermark {
+        if outputCount(session) > WorkerLimits.outputHighWatermark {
             if !session.pointee.flags.contains(.outputFull) { noteStalled(session) }
         }
     }

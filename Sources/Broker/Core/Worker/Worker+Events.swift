@@ -290,7 +290,7 @@ extension Worker {
     /// The client's socket takes nothing more for now.
     func noteStalled(_ session: UnsafeMutablePointer<Session>) {
         session.pointee.flags.insert(.outputFull)
-        let bytes = port.outputCount(session.pointee.connection)
+        let bytes = outputCount(session)
         let unconfirmed = session.pointee.machine.outbound.inFlight
         report(.subStalled, session) {
             .packet(.subStalled(queuedBytes: bytes, unconfirmedCount: unconfirmed))

@@ -18,7 +18,7 @@ extension Worker {
     /// Who asks and asks and never reads the answers is not read either, until it has: nothing else
     /// bounds answers.
     private func holdIfDeaf(_ session: UnsafeMutablePointer<Session>) {
-        guard port.outputCount(session.pointee.connection) > WorkerLimits.outputHeldMax,
+        guard outputCount(session) > WorkerLimits.outputHeldMax,
             session.pointee.phase == .live, !session.pointee.isHeld
         else { return }
         setBusy(session)

@@ -70,6 +70,8 @@ package final class Worker<Port: WorkerPort> {
 
     // Delivery.
     @exclusivity(unchecked)
+    var cursors = OutputCursors()
+    @exclusivity(unchecked)
     var frames = FrameCache()
     /// The message being delivered has more than one receiver: frames are worth sharing.
     @exclusivity(unchecked)
@@ -237,6 +239,7 @@ package final class Worker<Port: WorkerPort> {
             retryAcknowledging.removeAll()
         }
         publishUsage()
+        settleOutputs()
         return hasMore
     }
 

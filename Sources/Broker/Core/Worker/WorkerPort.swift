@@ -15,10 +15,16 @@ package struct ConnectionKey: Hashable, Sendable {
 ///
 /// Every call with a key that is no longer open does nothing. All calls come on the worker's loop.
 package protocol WorkerPort: AnyObject {
-    /// Memory for `count` bytes of output; followed by `commitOutput` before any other call.
-    func reserveOutput(_ connection: ConnectionKey, _ count: Int) -> UnsafeMutableRawPointer
-    /// `sharedCount` bytes of the same packet follow by `appendShared`.
-    func commitOutput(_ connection: ConnectionKey, _ count: Int, sharedCount: Int)
+    /// Memory for at least `count` bytes of output, the worker's until `commitOutput`; no other
+    /// call for the connection's output comes between.
+    func claimOutput(
+        _ connection: ConnectionKey, atLeast count: Int
+    ) -> UnsafeMutableRawBufferPointer
+    /// The first `count` bytes claimed, at `start`, are output. `sharedCount` bytes of the last
+    /// packet follow by `appendShared`.
+    func commitOutput(
+        _ connection: ConnectionKey, _ start: UnsafeMutableRawPointer, _ count: Int,
+        sharedCount: Int)
     /// Sends part of a shared block by reference; the port takes a reference of its own.
     func appendShared(_ connection: ConnectionKey, _ block: SharedBlock, _ part: Range<Int>)
     /// Bytes that the peer has not yet taken from us.
@@ -67,12 +73,5 @@ package struct OutsideView: Equatable, Sendable {
         self.peer = peer
         self.listener = listener
         self.isWebSocket = isWebSocket
-    }
-}
-
-extension WorkerPort {
-    @inline(__always)
-    func commitOutput(_ connection: ConnectionKey, _ count: Int) {
-        commitOutput(connection, count, sharedCount: 0)
     }
 }
