@@ -10,6 +10,7 @@ extension Worker {
     ) -> Int {
         let session = sessions[pointer: index]
         session.pointee.lastReceived = now
+        publisherNames.session = nil
         let consumed = handlePackets(bytes, session, index)
         holdIfDeaf(session)
         return consumed

@@ -65,19 +65,25 @@ extension Worker {
                     forwarded = gathered.bytes
                 }
             }
-            tenantNames[Int(session.pointee.tenant.index)].withUnsafeBytes { tenantName in
-                session.pointee.clientID.withUnsafeBytes { publisher in
-                    var message = Message(
-                        topic: topic, forwarded: forwarded,
-                        payload: UnsafeRawBufferPointer(rebasing: buffer[packet.payload.range]),
-                        qos: packet.qos, retain: packet.retain, tenant: session.pointee.tenant,
-                        publisherHash: session.pointee.publisherHash, publishedAt: wallTime,
-                        expirySeconds: packet.messageExpiry, tenantName: tenantName,
-                        publisher: publisher)
-                    body(&message)
-                }
-            }
+            if publisherNames.session != session { publisherNames = names(of: session) }
+            var message = Message(
+                topic: topic, forwarded: forwarded,
+                payload: UnsafeRawBufferPointer(rebasing: buffer[packet.payload.range]),
+                qos: packet.qos, retain: packet.retain, tenant: session.pointee.tenant,
+                publisherHash: session.pointee.publisherHash, publishedAt: wallTime,
+                expirySeconds: packet.messageExpiry, tenantName: publisherNames.tenant,
+                publisher: publisherNames.clientID)
+            body(&message)
         }
+    }
+
+    /// Addresses of names that stay as they are from CONNECT to the end of the cell, so that a
+    /// message costs no reference counts for them.
+    private func names(of session: UnsafeMutablePointer<Session>) -> PublisherNames {
+        PublisherNames(
+            session: session,
+            tenant: tenantNames[Int(session.pointee.tenant.index)].withUnsafeBytes { $0 },
+            clientID: session.pointee.clientID.withUnsafeBytes { $0 })
     }
 
     // MARK: Checks
@@ -364,4 +370,11 @@ extension Worker {
         case .door(let ticket): finishDoor(ticket, outcome)
         }
     }
+}
+
+/// Whose bytes are being read, as its messages name it. Looked up anew with each read.
+struct PublisherNames {
+    var session: UnsafeMutablePointer<Session>?
+    var tenant = UnsafeRawBufferPointer(start: nil, count: 0)
+    var clientID = UnsafeRawBufferPointer(start: nil, count: 0)
 }

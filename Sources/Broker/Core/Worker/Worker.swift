@@ -91,6 +91,8 @@ package final class Worker<Port: WorkerPort> {
     var departing: Set<UInt64> = []
     @exclusivity(unchecked)
     var scratch = ByteWriter(capacity: 4096)
+    @exclusivity(unchecked)
+    var publisherNames = PublisherNames()
     /// Forwarded properties that did not stand together in their packet.
     @exclusivity(unchecked)
     var gathered = ByteWriter(capacity: 256)
