@@ -1,4 +1,5 @@
 import MQTT
+import TestKit
 import Testing
 
 /// Enhanced authentication of 5.0: the method `story` of the test's authenticator.

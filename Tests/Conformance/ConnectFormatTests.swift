@@ -1,4 +1,5 @@
 import MQTT
+import TestKit
 import Testing
 
 /// CONNECT packets that are wrong: each ends the connection, after one CONNACK at most.

@@ -1,4 +1,5 @@
 import MQTT
+import TestKit
 import Testing
 
 /// From the first byte of a connection to CONNACK.

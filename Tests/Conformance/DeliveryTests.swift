@@ -1,4 +1,5 @@
 import MQTT
+import TestKit
 import Testing
 
 /// What of a message arrives: properties, expiry, aliases, and the limits that a client set.

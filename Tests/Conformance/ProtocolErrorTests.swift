@@ -1,4 +1,5 @@
 import MQTT
+import TestKit
 import Testing
 
 /// Packets that end a live connection.
@@ -12,7 +13,7 @@ struct ProtocolErrorTests {
 
         init(_ title: String, _ first: UInt8, _ body: String, _ codes: ReasonCode...) {
             testDescription = title
-            packet = Conformance.packet(first, body)
+            packet = TestKit.packet(first, body)
             self.codes = codes
         }
     }

@@ -87,13 +87,11 @@ struct PublishTests {
                     scene.topic(), "once", qos: .exactlyOnce, packetID: 9, dup: dup)
                 #expect(try client.acknowledged(.pubrec, 9) == .success)
             }
-            client.send(.pubrel, 9)
-            #expect(try client.acknowledged(.pubcomp, 9) == .success)
+            try client.release(9)
             client.sendPublish(
                 scene.topic(), "again", qos: .exactlyOnce, packetID: 9, dup: true)
             #expect(try client.acknowledged(.pubrec, 9) == .success)
-            client.send(.pubrel, 9)
-            #expect(try client.acknowledged(.pubcomp, 9) == .success)
+            try client.release(9)
             #expect(try watcher.receive(count: 2) == ["once", "again"])
         }
     }
@@ -114,8 +112,7 @@ struct PublishTests {
         let (second, _) = try scene.kept("a", version)
         second.sendPublish(scene.topic(), "once", qos: .exactlyOnce, packetID: 3, dup: true)
         try second.acknowledged(.pubrec, 3)
-        second.send(.pubrel, 3)
-        #expect(try second.acknowledged(.pubcomp, 3) == .success)
+        try second.release(3)
         try second.publish(scene.topic(), "end", qos: .exactlyOnce)
         #expect(try watcher.receive(count: 2) == ["once", "end"])
     }
@@ -134,8 +131,7 @@ struct PublishTests {
         try first.acknowledged(.pubrec, 3)
         first.cut()
         let (second, _) = try scene.kept("a", version)
-        second.send(.pubrel, 3)
-        #expect(try second.acknowledged(.pubcomp, 3) == .success)
+        try second.release(3)
         second.sendPublish(scene.topic(), "again", qos: .exactlyOnce, packetID: 3)
         try second.acknowledged(.pubrec, 3)
         #expect(try watcher.receive(count: 2) == ["once", "again"])
@@ -155,8 +151,7 @@ struct PublishTests {
         #expect(try client.acknowledged(.pubrec, 4) == .notAuthorized)
         client.sendPublish(scene.topic(), "yes", qos: .exactlyOnce, packetID: 4)
         #expect(try client.acknowledged(.pubrec, 4) == .success)
-        client.send(.pubrel, 4)
-        #expect(try client.acknowledged(.pubcomp, 4) == .success)
+        try client.release(4)
         #expect(try watcher.receive().text == "yes")
     }
 
@@ -173,8 +168,7 @@ struct PublishTests {
         try client.acknowledged(.pubrec, 6)
         let arrival = try watcher.message()
         #expect(client.isSilent(for: .milliseconds(1_300)))
-        client.send(.pubrel, 6)
-        #expect(try client.acknowledged(.pubcomp, 6) == .success)
+        try client.release(6)
         watcher.send(.pubrec, arrival.packetID)
         #expect(try watcher.acknowledged(.pubrel, arrival.packetID) == .success)
         watcher.send(.pubcomp, arrival.packetID)
@@ -219,8 +213,7 @@ struct PublishTests {
                         options: SubscriptionOptions(rawValue: 0))
                 ]))
         #expect(suback.reasonCodes == [.packetIdentifierInUse])
-        client.send(.pubrel, 8)
-        #expect(try client.acknowledged(.pubcomp, 8) == .success)
+        try client.release(8)
     }
 
     @Test(

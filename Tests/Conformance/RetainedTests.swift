@@ -1,4 +1,5 @@
 import MQTT
+import TestKit
 import Testing
 
 /// Retained messages: kept by topic, sent to new subscriptions.

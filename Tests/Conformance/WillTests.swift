@@ -1,4 +1,5 @@
 import MQTT
+import TestKit
 import Testing
 
 /// Messages that the server publishes for clients that went away.

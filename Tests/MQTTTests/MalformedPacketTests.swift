@@ -1,5 +1,6 @@
 import Base
 import MQTT
+import TestKit
 import Testing
 
 /// What a server must refuse, as data: statement number, packet, fault.

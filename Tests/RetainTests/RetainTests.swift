@@ -1,6 +1,7 @@
 import Base
 import KV
 import Retain
+import TestKit
 import Testing
 
 /// A retain machine with a store of its keys.
@@ -90,21 +91,6 @@ final class RetainBench {
         other.time = time
         return other
     }
-}
-
-func naiveMatches(_ filter: [UInt8], _ topic: [UInt8]) -> Bool {
-    let slash = UInt8(ascii: "/")
-    let levels = filter.split(separator: slash, omittingEmptySubsequences: false).map(Array.init)
-    let names = topic.split(separator: slash, omittingEmptySubsequences: false).map(Array.init)
-    let plus = [UInt8(ascii: "+")]
-    let hash = [UInt8(ascii: "#")]
-    if topic.first == UInt8(ascii: "$"), levels[0] == plus || levels[0] == hash { return false }
-    for (index, level) in levels.enumerated() {
-        if level == hash { return true }
-        if index >= names.count { return false }
-        if level != plus, level != names[index] { return false }
-    }
-    return levels.count == names.count
 }
 
 @Suite("retained messages of a range")

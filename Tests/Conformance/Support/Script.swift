@@ -132,6 +132,13 @@ extension ScriptedClient {
         }
     }
 
+    /// The second half of QoS 2: PUBREL, and PUBCOMP that says success.
+    func release(_ packetID: UInt16, _ line: Int = #line) throws {
+        send(.pubrel, packetID)
+        let code = try acknowledged(.pubcomp, packetID, line)
+        guard code == .success else { throw Surprise("PUBCOMP \(packetID) says \(code)", line) }
+    }
+
     // MARK: Receiving
 
     /// The next packet, which is a PUBLISH; it is not acknowledged.

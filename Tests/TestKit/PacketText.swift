@@ -1,12 +1,12 @@
 /// Bytes from hexadecimal text. `'abc'` stands for its UTF-8, `(...)` for its content behind a
 /// 16-bit length, `{...}` for its content behind a variable byte integer; blanks are skipped.
-func bytes(_ text: String) -> [UInt8] {
+package func bytes(_ text: String) -> [UInt8] {
     var rest = Substring(text)
     return group(&rest)
 }
 
 /// A packet: the first byte, then the body behind its length.
-func packet(_ first: UInt8, _ body: String) -> [UInt8] {
+package func packet(_ first: UInt8, _ body: String) -> [UInt8] {
     let body = bytes(body)
     return [first] + variable(body.count) + body
 }
@@ -38,12 +38,13 @@ private func group(_ rest: inout Substring) -> [UInt8] {
     return result
 }
 
-private func length16(_ count: Int) -> [UInt8] {
+/// A length of two bytes.
+package func length16(_ count: Int) -> [UInt8] {
     [UInt8(truncatingIfNeeded: count >> 8), UInt8(truncatingIfNeeded: count)]
 }
 
 /// A variable byte integer.
-func variable(_ value: Int) -> [UInt8] {
+package func variable(_ value: Int) -> [UInt8] {
     var result: [UInt8] = []
     var rest = value
     while rest >= 128 {
