@@ -1,6 +1,5 @@
 import Base
 import Inbox
-import KV
 import MQTT
 import Policy
 
@@ -12,7 +11,7 @@ package enum ConnectionEnd: Sendable {
     case inputLimit
 }
 
-/// The end of connections, and time.
+/// The end of connections: DISCONNECT, a socket that broke, and what a session leaves behind.
 extension Worker {
     /// Ends a connection from our side, once what was written to it has been sent.
     func end(
@@ -186,59 +185,6 @@ extension Worker {
         }
     }
 
-    /// The connection has gone and its inbox knows. Another may have the client id as soon as no
-    /// retained message of this one is under commitment: it would overtake a newer one.
-    func freeClientID(_ name: SessionName, _ epoch: OwnerEpoch, _ token: UInt64) {
-        let publisher = MessageRecord.publisherHash(tenant: name.tenant, clientID: name.clientID)
-        let key = RetainLaneKey(publisherHash: publisher, isOutbox: false)
-        if retainLanes[key] != nil {
-            departing.insert(token)
-            retainLanes[key]?.leaving.append(
-                LeavingOwner(name: name, epoch: epoch, connectionToken: token))
-        } else {
-            departing.remove(token)
-            release(name, epoch)
-        }
-    }
-
-    func release(_ name: SessionName, _ epoch: OwnerEpoch) {
-        let message = OwnerReleasedMessage(session: name, ownerEpoch: epoch)
-        _ = InboxKeys.sessionPrefix(name).withRawSpan { key in
-            client.send(.ownerReleased, .inbox, key: key, outbox: outbox) {
-                message.encode(into: &$0)
-            }
-        }
-    }
-
-    /// Another connection takes the client id, or an administrator ended the session.
-    func receiveEvict(_ bytes: RawSpan) {
-        guard let message = bytes.withUnsafeBytes({ OwnerEvictMessage.decode($0) }) else {
-            metrics.damagedFrames &+= 1
-            return
-        }
-        let ref = sessionRef(ofToken: message.connectionToken)
-        guard let session = find(ref), session.pointee.ownerEpoch == message.ownerEpoch else {
-            if departing.contains(message.connectionToken) { return }
-            // Gone already: say so, in case the first release was lost.
-            release(message.session, message.ownerEpoch)
-            return
-        }
-        switch message.reason {
-        case .takenOver:
-            report(.sessionTakenOver, session) {
-                .session(.takenOver(sessionID: sessionID(session)))
-            }
-            disconnect(
-                session, ref.index, .sessionTakenOver,
-                .disconnect(.kicked(kicker: "another connection")))
-        case .terminated:
-            session.pointee.flags.remove(.attached)
-            disconnect(
-                session, ref.index, .administrativeAction,
-                .disconnect(.kicked(kicker: "administrator")))
-        }
-    }
-
     /// Clients whose queue overflowed under the policy that ends them.
     func endSlowConsumers() {
         for ref in slowConsumers {
@@ -249,118 +195,5 @@ extension Worker {
             }
         }
         slowConsumers.removeAll(keepingCapacity: true)
-    }
-
-    // MARK: Time
-
-    /// What a timer of a session is for.
-    enum TimerKind: UInt32 {
-        case connect = 1
-        case keepAlive = 2
-        /// Messages of outboxes are tried again.
-        case outbox = 3
-        /// The authoriser has not answered in time.
-        case access = 4
-        /// A look at what memory is left.
-        case overload = 5
-        /// What a group's inbox did not take is tried again.
-        case groupRetry = 6
-        /// Members of groups say again what they may hold.
-        case groupCredit = 7
-        /// The bandwidth of a connection may have tokens again, in or out.
-        case input = 10
-        case output = 11
-    }
-
-    func armConnectTimer(
-        _ session: UnsafeMutablePointer<Session>, _ index: Int32, at deadline: Instant
-    ) {
-        session.pointee.timer = timers.schedule(
-            at: deadline,
-            token: connectionToken(session, index), kind: TimerKind.connect.rawValue)
-    }
-
-    /// One timer per connection; activity only moves a time stamp, the timer follows when it fires.
-    func armKeepAlive(_ session: UnsafeMutablePointer<Session>, _ index: Int32) {
-        timers.cancel(session.pointee.timer)
-        session.pointee.timer = .none
-        guard session.pointee.keepAlive > 0 else { return }
-        session.pointee.timer = timers.schedule(
-            at: session.pointee.lastReceived + keepAliveSpan(session),
-            token: connectionToken(session, index), kind: TimerKind.keepAlive.rawValue)
-    }
-
-    /// One and a half times the keep alive [MQTT-3.1.2-22].
-    private func keepAliveSpan(_ session: UnsafeMutablePointer<Session>) -> Duration {
-        .milliseconds(Int(session.pointee.keepAlive) * 1500)
-    }
-
-    func fireTimers() {
-        timers.advance(to: now)
-        while let due = timers.popDue() {
-            if carryOutTimer(due) { continue }
-            withSession(sessionRef(ofToken: due.token)) { session, index in
-                session.pointee.timer = .none
-                if due.kind == TimerKind.connect.rawValue {
-                    connectTimedOut(session, index)
-                } else {
-                    checkKeepAlive(session, index)
-                }
-            }
-        }
-    }
-
-    /// A timer that is of no session; false if it is of one.
-    private func carryOutTimer(_ due: DueTimer) -> Bool {
-        switch TimerKind(rawValue: due.kind) {
-        case .outbox: retryOutboxes()
-        case .access: judgementTimedOut(due.token)
-        case .overload: lookAtMemory()
-        case .groupRetry: retryGroups()
-        case .groupCredit: regrantGroups(isTimer: true)
-        case .input:
-            withSession(sessionRef(ofToken: due.token)) { inputTimerFired($0, $1) }
-        case .output:
-            withSession(sessionRef(ofToken: due.token)) { outputTimerFired($0, $1) }
-        case .connect, .keepAlive, nil: return false
-        }
-        return true
-    }
-
-    /// Who has not said what it owes is closed without a word; whom we owe an answer gets one.
-    private func connectTimedOut(
-        _ session: UnsafeMutablePointer<Session>, _ index: Int32
-    ) {
-        switch session.pointee.phase {
-        case .live, .closing: break
-        case .awaitsConnect: end(session, index, .channel(.connectTimeout))
-        case .authenticating:
-            guard session.pointee.flags.contains(.busy) else {
-                end(session, index, .channel(.connectTimeout))
-                return
-            }
-            refuseConnect(
-                session, index, .serverUnavailable,
-                .channel(.authError(reason: "the authenticator has not answered in time")))
-        case .claiming, .attaching:
-            refuseConnect(
-                session, index, .serverUnavailable,
-                .disconnect(.inboxTransientError(reason: "no answer in time")))
-        }
-    }
-
-    private func checkKeepAlive(_ session: UnsafeMutablePointer<Session>, _ index: Int32) {
-        // Keep alive does not run against a client that we do not read.
-        let isDeaf = session.pointee.flags.contains(.deaf)
-        if session.pointee.isHeld && !isDeaf || session.pointee.flags.contains(.inputPaused) {
-            session.pointee.lastReceived = now
-        }
-        if now - session.pointee.lastReceived >= keepAliveSpan(session) {
-            disconnect(
-                session, index, .keepAliveTimeout,
-                .disconnect(.idle(keepAlive: Int(session.pointee.keepAlive))))
-        } else {
-            armKeepAlive(session, index)
-        }
     }
 }
