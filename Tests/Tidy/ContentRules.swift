@@ -1,6 +1,6 @@
 /// What stands at the top of the repository, and words that stand nowhere in it.
 enum ContentRules {
-    static let all: [Rule] = [topLevel, marks, words, paths]
+    static let all: [Rule] = [topLevel, marks, words, paths, map]
 
     static let allowedTopLevel: Set<String> = [
         "Package.swift", "Sources", "CShims", "Tests", "Perf", "README.md", "Makefile", "LICENSE",
@@ -43,25 +43,64 @@ enum ContentRules {
         }
     }
 
-    /// Paths in back quotes with a file name at their end, such as `Docs/DECISIONS.md`.
+    /// Paths in back quotes: of a file, such as `Docs/DECISIONS.md`, or of a folder.
     static let paths = Rule(name: "pages name files that exist") { repository in
-        let known = Set(repository.files.map(\.path))
+        var known = Set(repository.files.map(\.path))
+        for file in repository.files {
+            let parts = file.components
+            for count in parts.indices.dropFirst() {
+                known.insert(parts[..<count].joined(separator: "/"))
+            }
+        }
         let tops = allowedTopLevel.filter { !$0.contains(".") }
-        return repository.files.filter { $0.path.hasSuffix(".md") }.flatMap { page in
-            page.lines.enumerated().flatMap { index, line -> [Violation] in
-                quoted(line).filter { path in
-                    let parts = path.split(separator: "/")
-                    return parts.count > 1 && tops.contains(String(parts[0]))
-                        && parts[parts.count - 1].contains(".") && !path.contains("*")
-                        && !known.contains(path)
-                }.map {
-                    page.violation(index + 1, "names \($0), which does not exist", "mend the name")
+        return names(in: repository.files.filter { $0.path.hasSuffix(".md") }) { path in
+            let parts = path.split(separator: "/")
+            return parts.count > 1 && tops.contains(String(parts[0])) && !path.contains("*")
+                && !path.contains(" ") && !known.contains(parts.joined(separator: "/"))
+        }
+    }
+
+    static let mapPage = "Docs/ARCHITECTURE.md"
+
+    /// A name in back quotes on the map, such as `QueryDoor` or `Worker+Drain`, is that of a file,
+    /// a folder or a module; so is one with a plus on any page and in the sources.
+    static let map = Rule(name: "the map names sources that exist") { repository in
+        var known = Set(FloorPlan.rows.map(\.module) + FloorPlan.shims)
+        for file in repository.files {
+            known.formUnion(file.components)
+            if file.isSwift, let name = file.components.last {
+                known.insert(String(name.dropLast(".swift".count)))
+            }
+        }
+        let map = repository.files.filter { $0.path == mapPage }
+        return names(in: map) { isTypeName($0) && !known.contains($0) }
+            + names(in: repository.files.filter { $0.isInSources || $0.path.hasSuffix(".md") }) {
+                name in
+                let parts = name.split(separator: "+")
+                return parts.count == 2 && parts.allSatisfy(isTypeName) && !known.contains(name)
+            }
+    }
+
+    /// A capital first and small letters behind it.
+    private static func isTypeName(_ name: some StringProtocol) -> Bool {
+        name.first?.isUppercase == true && name.contains(where: \.isLowercase)
+            && name.allSatisfy { $0.isLetter || $0.isNumber }
+    }
+
+    private static func names(
+        in files: [SourceFile], where isWrong: (String) -> Bool
+    ) -> [Violation] {
+        files.flatMap { file in
+            file.lines.enumerated().flatMap { index, line -> [Violation] in
+                quoted(line).filter(isWrong).map {
+                    file.violation(index + 1, "names \($0), which does not exist", "mend the name")
                 }
             }
         }
     }
 
     private static func quoted(_ line: String) -> [String] {
+        guard line.utf8.contains(UInt8(ascii: "`")) else { return [] }
         let parts = line.split(separator: "`", omittingEmptySubsequences: false)
         return parts.indices.filter { $0 % 2 == 1 }.map { String(parts[$0]) }
     }

@@ -181,6 +181,15 @@ struct RuleTests {
             rule: ContentRules.paths, path: "Docs/A.md",
             bad: "see `Docs/B.md` and `Docs/A.md`",
             good: "see `Docs/A.md`, `Docs`, `Sources/KV/*.swift`, `a/b.c` and Docs/C.md"),
+        RuleSample(
+            rule: ContentRules.paths, path: "Docs/A.md",
+            bad: "see `Tests/Nothing`", good: "see `Tests`, and `Docs/A.md more`"),
+        RuleSample(
+            rule: ContentRules.map, path: "Docs/ARCHITECTURE.md",
+            bad: "see `QueryWindow`", good: "see `Docs`, `Base`, `MQTT`, `queryWindow` and `a.b`"),
+        RuleSample(
+            rule: ContentRules.map, path: "Sources/KV/A.swift",
+            bad: "// see `Host+Log`", good: "// see `Host`, `a+b` and `1+B`"),
     ]
 
     private static let colours = "enum Colour {\n    case red\n    case green(Int), blue\n}\n"
