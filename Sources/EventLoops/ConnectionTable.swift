@@ -121,8 +121,6 @@ struct ConnectionTable: ~Copyable {
         chunks.deallocate()
     }
 
-    var byteCount: Int { chunkCount * Self.chunkSize * MemoryLayout<ConnectionRecord>.stride }
-
     subscript(index: Int32) -> UnsafeMutablePointer<ConnectionRecord> {
         chunks[Int(index) &>> Self.chunkShift] + (Int(index) & (Self.chunkSize &- 1))
     }

@@ -14,6 +14,4 @@ package enum DescriptorLimit {
         if goal > apus_descriptor_limit() { _ = apus_set_descriptor_limit(goal) }
         return apus_descriptor_limit()
     }
-
-    package static var hard: UInt64 { apus_descriptor_hard_limit() }
 }

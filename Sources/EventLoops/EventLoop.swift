@@ -86,14 +86,9 @@ package final class EventLoop {
         state.deallocate()
     }
 
-    package var workerCount: Int { fabric.workers }
     package var pollerKind: PollerKind { poller.kind }
     /// Connections that the loop holds, those that are still closing included.
     package var connectionCount: Int { table.count }
-    /// Bytes of connection records, timers and blocks that the loop holds.
-    package var memoryInUse: Int {
-        table.byteCount + timers.byteCount + segments.byteCount + pool.bytesInUse + pool.bytesKept
-    }
     /// Bytes of the pooled blocks that connections and mail hold now.
     package var blockBytes: Int { pool.bytesInUse }
     /// Parts of output that are queued, and the size of a connection's record.

@@ -6,7 +6,6 @@ import CLinux
 enum System {
     static let again = EAGAIN
     static let interrupted = EINTR
-    static let timedOut = ETIME
     static let cancelled = ECANCELED
     static let noBuffers = ENOBUFS
     static let notConnected = ENOTCONN

@@ -37,16 +37,6 @@ package enum FrameEncoder {
         return 10
     }
 
-    /// Writes the header of a data frame so that it ends where its payload begins; the
-    /// `headerBytesMax` bytes below `payload` are the caller's. Returns the header's size: the
-    /// frame starts that many bytes below `payload`.
-    @inlinable
-    package static func prepend(
-        before payload: UnsafeMutableRawPointer, payloadCount: Int
-    ) -> Int {
-        writeHeader(payloadCount: payloadCount, at: payload - headerCount(payloadCount))
-    }
-
     /// Appends a whole frame; for small payloads.
     package static func append(
         _ opcode: Opcode, _ payload: UnsafeRawBufferPointer, to output: inout ByteWriter

@@ -17,7 +17,7 @@ final class InboxHarness {
     var lastTicket: UInt64 = 0
     /// Answers by ticket.
     var answers: [UInt64: [UInt8]] = [:]
-    /// What was sent, in order, since the last `takeMessages`.
+    /// What was sent, in order, and not taken yet.
     var sent: [(kind: MessageKind, place: Place, body: [UInt8])] = []
     /// Reads that wait; answered at once unless `holdsReads`.
     var reads: [(token: UInt64, keys: [[UInt8]])] = []

@@ -84,11 +84,6 @@ package struct BlockArena: ~Copyable {
         link(handle, index)
     }
 
-    /// Whether a block of `old` bytes also serves for `new` bytes.
-    package static func sameSize(_ old: Int, _ new: Int) -> Bool {
-        sizeClass(old).units == sizeClass(new).units
-    }
-
     static func sizeClass(_ bytes: Int) -> (index: Int, units: Int) {
         let units = max(1, (bytes + 7) >> 3)
         if units <= exactClasses { return (units - 1, units) }

@@ -16,9 +16,6 @@ package struct BlockPool: ~Copyable {
     }
 
     @inlinable static var classCount: Int { 5 }
-    /// The largest capacity that is kept for reuse.
-    @usableFromInline
-    package static let pooledCapacityMax = 256 * 1024
 
     @usableFromInline let lists: UnsafeMutablePointer<FreeList>
     @usableFromInline let keepMax: Int

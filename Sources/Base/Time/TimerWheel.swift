@@ -84,10 +84,6 @@ package struct TimerWheel: ~Copyable {
         occupied.deallocate()
     }
 
-    /// Bytes held.
-    @usableFromInline
-    package var byteCount: Int { capacity * MemoryLayout<Node>.stride }
-
     /// Leaves `token` to be returned by `popDue` once time has reached `deadline`.
     @usableFromInline
     package mutating func schedule(

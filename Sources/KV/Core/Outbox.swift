@@ -67,7 +67,7 @@ package enum MessageKind: UInt8, Sendable, CaseIterable {
 /// ```
 /// The shell takes the blocks at the end of a turn: to another worker as one block of mail, to
 /// another node as one write on its link, to itself for the next turn. The order of frames to one
-/// place is the order of sending. Bounded by what a turn may produce; see `pendingBytes`.
+/// place is the order of sending. Bounded by what a turn may produce.
 ///
 /// Hot fields here and in the other classes of this module are `@exclusivity(unchecked)`: the
 /// checks took 40 per cent of a command's way. In return a closure that writes a message, a command
@@ -113,9 +113,6 @@ package final class Outbox {
         write(&block.bytes)
         block.bytes.patch(bigEndian: UInt32(block.bytes.count - start - 4), at: start)
     }
-
-    /// Bytes waiting for a place.
-    package func pendingBytes(to place: Place) -> Int { block(to: place).bytes.count }
 
     /// Walks the frames of a block. Returns false if the block is damaged; frames before the
     /// damage have been handed out.

@@ -39,7 +39,7 @@ package struct InboundWindow: ~Copyable {
     /// One of those, by place: 0 is the oldest.
     package func waiting(at position: Int) -> Entry { entries[position] }
 
-    /// Takes a PUBLISH and returns its serial; nil for a QoS 2 repeat. `repeatIsAnswered` then
+    /// Takes a PUBLISH and returns its serial; nil for a QoS 2 repeat. `isAnswered` then
     /// tells whether PUBREC is owed at once, or will leave when the first copy is done.
     package mutating func open(packetID: UInt16, qos: QoS) -> UInt32? {
         if qos == .exactlyOnce {

@@ -99,6 +99,8 @@ package final class Worker<Port: WorkerPort> {
     /// The topic that an alias stands for.
     @exclusivity(unchecked)
     var aliasTopic = ByteWriter(capacity: 256)
+    /// Publishes whose groups of receivers have not all answered: each waits for an operation or
+    /// for another worker, and holds its publisher or its place among those.
     @exclusivity(unchecked)
     var trackers = Slab<PublishTracker>()
     @exclusivity(unchecked)

@@ -23,8 +23,6 @@ package enum WorkerLimits {
     package static let sharedPayloadMin = 8 << 10
     /// Bytes of publishes that wait for an answer about their topic's routes.
     package static let parkedBytesMax = 64 << 20
-    /// Publishes of one worker whose groups have not all answered.
-    package static let trackedPublishesMax = 1 << 20
     /// Control operations (claims, routes, attaches) that wait for an answer.
     package static let operationsMax = 1 << 21
     /// Retained messages fetched in one page.

@@ -99,7 +99,6 @@ package struct RouteCache: ~Copyable {
     /// Topics in the cache.
     package var count: Int { index.count }
     package var byteCount: Int { arena.liveBytes + index.byteCount + planBytes }
-    package var openQuestions: Int { questions.count }
 
     // MARK: Looking up
 

@@ -166,7 +166,7 @@ extension RouteTable {
 
     // MARK: Enumeration
 
-    /// The filters that hang on a position of the exact table (`exactPhase`), of the table of
+    /// The filters that hang on a position of the exact table (`SweepPhase.exact`), of the table of
     /// children, or of the table of tenants: together, each filter once.
     func locations(phase: SweepPhase, position: Int) -> [Location] {
         var found: [Location] = []
@@ -216,28 +216,7 @@ extension RouteTable {
         }
     }
 
-    /// Calls `body` for each receiver of a filter, as an item that would add it. Fenced ones
-    /// are left out.
-    func forEachReceiver(
-        _ head: UInt32, _ tenant: UnsafeRawBufferPointer, _ filter: UnsafeRawBufferPointer,
-        _ body: (RouteItem) -> Void
-    ) {
-        var item = RouteItem()
-        item.tenant = tenant
-        item.filter = filter
-        item.membersMax = .max
-        setForEach(plainHead(head)) { block in
-            if fill(&item, block) { body(item) }
-        }
-        setForEach(groupsHead(head)) { group in
-            item.groupKind = GroupKind(rawValue: kind(group) - 2)
-            item.group = blockGroupName(group)
-            setForEach(word(group, Block.members)) { block in
-                if fill(&item, block) { body(item) }
-            }
-        }
-    }
-
+    /// Writes a receiver into an item that would add it. False if it is fenced.
     private func fill(_ item: inout RouteItem, _ block: UInt32) -> Bool {
         item.isStored = kind(block) == BlockKind.stored
         if item.isStored {

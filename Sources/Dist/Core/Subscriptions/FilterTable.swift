@@ -21,10 +21,6 @@ package struct Subscriber: Equatable, Sendable {
     package var subscriptionID: UInt32 { packed & 0x0FFF_FFFF }
     @inlinable
     package var qos: UInt8 { options & 3 }
-    @inlinable
-    package var isNoLocal: Bool { options & 4 != 0 }
-    @inlinable
-    package var isRetainAsPublished: Bool { options & 8 != 0 }
 }
 
 /// Names a filter of one worker's table in routes: slot and generation. Never 0.

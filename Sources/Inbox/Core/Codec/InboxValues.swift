@@ -88,7 +88,7 @@ package enum InsertOutcome: UInt8, Sendable, CaseIterable {
     case expired = 8
 }
 
-/// Why queued messages were dropped, counted by tenant and reason in `InboxDropped`.
+/// Why queued messages were dropped, counted by tenant and reason by `InboxDroppedMessage`.
 package enum InboxDropReason: UInt8, Sendable, CaseIterable {
     case messageExpired = 0
     case sessionEnded = 1

@@ -218,6 +218,4 @@ extension InboxMachine {
             writer.append(lengthPrefixed16: [UInt8](sessions[index].pointee.bytes.principal))
         }
     }
-
-    func asArray(_ bytes: UnsafeRawBufferPointer) -> [UInt8] { [UInt8](bytes) }
 }
