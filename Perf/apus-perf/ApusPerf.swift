@@ -8,7 +8,7 @@ struct ApusPerf: ParsableCommand {
         abstract: "Loads any MQTT broker, checks every message, and says what it cost.",
         subcommands: [
             PairCommand.self, FanInCommand.self, FanOutCommand.self, SharedCommand.self,
-            PublishCommand.self, SubscribeCommand.self,
+            PublishCommand.self, SubscribeCommand.self, ReportCommand.self, CompareCommand.self,
         ],
         helpNames: .long)
 }

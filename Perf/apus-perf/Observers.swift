@@ -30,6 +30,8 @@ final class Observers: RunObserver {
         var head = head
         if let name { head.name = name }
         head.options = Array(CommandLine.arguments.dropFirst())
+        head.commit = SourceCommit.ofThisProgram()
+        if let pid = head.broker.pid { head.broker.describe(process: pid) }
         head.startedAt = ISO8601DateFormatter().string(from: Date())
         write(.head(head))
     }

@@ -136,6 +136,25 @@ import Testing
         #expect(same.contains("--name &#39;a pair&#39;\\&#39;&#39;s run&#39;"))
     }
 
+    @Test func `brokers that took turns have ratios, and nothing else has`() throws {
+        let html = ReportPage(runs: Self.runs("repeated")).html()
+        let section = html.components(separatedBy: "<h2>")[2]
+        #expect(section.hasPrefix("Ratios"))
+        #expect(section.contains("<caption>mosquitto / apus, 5 rounds</caption>"))
+        #expect(section.contains("<td>5 of 5</td><td>0.0625</td>"))
+        for name in Self.names where name != "repeated" && name != "long" {
+            #expect(!ReportPage(runs: Self.runs(name)).html().contains("<h2>Ratios"), "\(name)")
+        }
+    }
+
+    @Test func `repetitions are told once, with what each had of its own`() throws {
+        var runs = Self.runs("repeated")
+        for index in runs.indices { runs[index].head.broker.pid = Int32(index + 1) }
+        let html = ReportPage(runs: runs).html()
+        #expect(html.contains("<dt>broker process</dt><dd>1, 3, 5, 7, 9</dd>"))
+        #expect(html.components(separatedBy: "<dt>broker process</dt>").count == 3)
+    }
+
     @Test func `faults are numbered in the plots and explained beneath`() {
         let html = ReportPage(runs: [SampleRuns.faulty()]).html()
         #expect(html.contains("<b>1</b> at 20 s: <bdi>kill -9 node 2</bdi>"))

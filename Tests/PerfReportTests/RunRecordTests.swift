@@ -149,6 +149,25 @@ import Testing
         #expect(facts.sysctls["net.ipv4.ip_local_port_range"]?.split(separator: " ").count == 2)
     }
 
+    @Test func `a broker that somebody else started is described by what the system knows`() throws
+    {
+        let process = try ChildProcess(path: "/bin/sleep", arguments: ["1000"])
+        defer { process.terminate() }
+        // Until it is sleep it is a copy of this program.
+        var facts = BrokerFacts()
+        while facts.name != "sleep" {
+            try #require(process.isRunning)
+            facts = BrokerFacts()
+            facts.describe(process: process.pid)
+        }
+        #expect(facts.pid == process.pid)
+        #expect(facts.configuration == "/bin/sleep 1000")
+        facts.name = "a"
+        facts.configuration = "b"
+        facts.describe(process: process.pid)
+        #expect(facts.name == "a" && facts.configuration == "b")
+    }
+
     @Test func `facts that cannot be read are left out`() throws {
         let directory = try TemporaryDirectory()
         let facts = MachineFacts.gather(root: directory.path)

@@ -124,7 +124,7 @@ enum SampleRuns {
             let load = min(rate / knee, 0.995)
             var record = run(
                 broker, name: "pair-rates", rate: rate, seconds: 10, latency: 60 / (1 - load))
-            if rate > knee { record.end?.sent = Int(knee) * 10 }
+            if rate > knee { record.end?.receivedPerSecond = knee }
             return record
         }
     }

@@ -124,7 +124,8 @@ package final class StartedBroker: Sendable {
     private static func makeDirectory(
         in parent: String, for spec: BrokerSpec
     ) throws(ComparisonError) -> String {
-        var template = Array("\(parent)/apus-compare-XXXXXX".utf8CString)
+        let folder = parent.hasSuffix("/") ? String(parent.dropLast()) : parent
+        var template = Array("\(folder)/apus-compare-XXXXXX".utf8CString)
         guard mkdtemp(&template) != nil else { throw cannotWrite(spec, parent) }
         return String(decoding: template.dropLast().map(UInt8.init(bitPattern:)), as: UTF8.self)
     }

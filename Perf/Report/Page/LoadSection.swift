@@ -11,13 +11,13 @@ enum LoadSection {
             Statistics.median(entries.compactMap { $0.record.end }.compactMap(value))
         }
 
-        /// Whether the deliveries came as fast as they were due.
+        /// Whether the deliveries came as fast as they were due, and all of them.
         var keptUp: Bool {
             entries.allSatisfy { entry in
-                guard let end = entry.record.end else { return false }
-                let due = entry.record.head.offeredPerSecond ?? 0
-                let sent = end.durationSeconds > 0 ? Double(end.sent) / end.durationSeconds : 0
-                return sent >= due * sharePassed
+                guard let end = entry.record.end, end.sent > 0 else { return false }
+                let copies = Double(end.expected) / Double(end.sent)
+                let due = (entry.record.head.offeredPerSecond ?? 0) * copies
+                return end.receivedPerSecond >= due * sharePassed
                     && Double(end.received) >= Double(end.expected) * sharePassed
             }
         }
@@ -55,7 +55,7 @@ enum LoadSection {
             explanation: """
                 Messages are sent at fixed rates, whatever the broker does. Thick: 99th \
                 percentile; thin: median. A hollow dot is a rate that was not kept up: less than \
-                \(FigureText.number(sharePassed * 100)) per cent was sent in time, or arrived.
+                \(FigureText.number(sharePassed * 100)) per cent of it arrived.
                 """,
             legend: groups.map { .init(label: $0.0.label, style: $0.0.style) },
             tables: [table(groups)])

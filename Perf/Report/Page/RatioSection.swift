@@ -5,6 +5,7 @@ enum RatioSection {
         let ofBroker: Set<RunTrait> = [.broker, .version, .loops, .poller]
         let counts = Dictionary(grouping: runs.entries) { $0.record.head.broker.name }
         guard runs.groups(leavingOut: ofBroker).count == 1, counts.count > 1,
+            runs.groups.count == counts.count,
             Set(counts.values.map(\.count)).count == 1, (counts.first?.value.count ?? 0) > 1
         else { return "" }
         let table = RatioTable(runs.entries.map(\.record))

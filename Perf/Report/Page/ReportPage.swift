@@ -57,8 +57,11 @@ package struct ReportPage {
         let heads = runs.entries.map(\.record.head)
         var brokers: [String] = []
         for head in heads {
-            let words = [head.broker.name, head.broker.version ?? ""].filter { !$0.isEmpty }
-            let text = FigureText.short(words.joined(separator: " "), 40)
+            let (name, version) = (head.broker.name, head.broker.version ?? "")
+            // Some say their name with their version.
+            let words = version.hasPrefix(name) ? [version] : [name, version]
+            let text = FigureText.short(
+                words.filter { !$0.isEmpty }.joined(separator: " "), 40)
             if !text.isEmpty, !brokers.contains(text) { brokers.append(text) }
         }
         let times = heads.map(\.startedAt).filter { !$0.isEmpty }.sorted()

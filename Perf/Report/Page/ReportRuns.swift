@@ -27,7 +27,7 @@ struct ReportRuns: Sendable {
 
     init(_ records: [RunRecord]) {
         let keys = RunTrait.keys(of: records, leavingOut: [])
-        let labels = keys.map(Self.label)
+        let labels = zip(keys, records).map(Self.label)
         var styles: [String: Int] = [:]
         for key in keys where styles[key] == nil { styles[key] = styles.count }
         let counts = Dictionary(labels.map { ($0, 1) }, uniquingKeysWith: +)
@@ -50,7 +50,7 @@ struct ReportRuns: Sendable {
         var renamed = entries
         for index in renamed.indices {
             renamed[index].key = keys[index]
-            renamed[index].label = Self.label(keys[index])
+            renamed[index].label = Self.label(keys[index], renamed[index].record)
         }
         var groups = Self.grouped(renamed)
         // Colours of their own: the curve of a group is not that of one of its runs.
@@ -72,7 +72,11 @@ struct ReportRuns: Sendable {
         return groups
     }
 
-    private static func label(_ key: String) -> String { FigureText.short(key, 80) }
+    /// The key, or if nothing differs the name of the broker.
+    private static func label(_ key: String, _ record: RunRecord) -> String {
+        let names = [key, record.head.broker.name, record.head.name, "run"]
+        return FigureText.short(names.first { !$0.isEmpty } ?? "run", 80)
+    }
 }
 
 /// What can tell two runs apart, in the order in which a label names it.
@@ -80,14 +84,11 @@ enum RunTrait: CaseIterable, Sendable {
     case broker, version, name, scenario, loops, poller, protocolVersion, transport, qos, payload
     case publishers, subscribers, generatorLoops, rate
 
-    /// Texts made of the traits that differ among these runs.
+    /// Texts made of the traits that differ among these runs; empty if none does.
     static func keys(of runs: [RunRecord], leavingOut left: Set<RunTrait>) -> [String] {
         let telling = allCases.filter { !left.contains($0) && $0.differs(among: runs) }
         return runs.map { run in
-            let parts = telling.compactMap { $0.text(run.head) }
-            if !parts.isEmpty { return parts.joined(separator: " · ") }
-            let plain = [run.head.broker.name, run.head.name].first { !$0.isEmpty }
-            return plain ?? "run"
+            telling.compactMap { $0.text(run.head) }.joined(separator: " · ")
         }
     }
 

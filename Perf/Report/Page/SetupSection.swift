@@ -16,10 +16,13 @@ enum SetupSection {
         var result: Markup = "<section class=\"setup\"><h2>How the runs were made</h2>\n"
         if !different.isEmpty {
             result += "<h3>What differs</h3>\n"
-            for (entry, values) in zip(runs.entries, values) {
+            for group in runs.groups {
+                let own = group.entries.map { values[$0.number - 1] }
+                let count = group.entries.count
+                let title = group.label + (count > 1 ? " (\(count) runs)" : "")
                 result += """
-                    <h4>\(HTMLTable.name(entry.title, entry.style))</h4>\
-                    \(list(different.map { ($0, values[$0] ?? FigureText.none) }))
+                    <h4>\(HTMLTable.name(title, group.style))</h4>\
+                    \(list(different.map { name in (name, joined(own.map { $0[name] })) }))
                     """
             }
             result += "<h3>What is the same</h3>\n"
@@ -27,6 +30,16 @@ enum SetupSection {
         result += list(same.map { ($0, values.first?[$0] ?? FigureText.none) })
         result += "</section>\n"
         return result
+    }
+
+    private static let repetitionsShown = 20
+
+    /// What repetitions have in common once, what they have not in the order of the runs.
+    private static func joined(_ values: [String?]) -> String {
+        let texts = values.map { $0 ?? FigureText.none }
+        if Set(texts).count <= 1 { return texts.first ?? FigureText.none }
+        let rest = texts.count > repetitionsShown ? ", …" : ""
+        return texts.prefix(repetitionsShown).joined(separator: ", ") + rest
     }
 
     private static func list(_ facts: [(name: String, value: String)]) -> Markup {

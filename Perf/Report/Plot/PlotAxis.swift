@@ -77,7 +77,8 @@ extension PlotAxis {
     static func time(_ title: String, values: [Double]) -> PlotAxis {
         let finite = values.filter(\.isFinite)
         let low = min(finite.min() ?? 0, 0)
-        let high = max(finite.max() ?? 1, low + 1)
+        // A second that ended a little early, or late, ended on time.
+        let high = max(((finite.max() ?? 1) - 0.1).rounded(.up), low + 1)
         let steps: [Double] = [
             1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 21_600, 43_200,
         ]

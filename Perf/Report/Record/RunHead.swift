@@ -1,3 +1,5 @@
+import Foundation
+
 /// How a run was set up: what a reader needs to repeat it, and to judge whether two runs may be
 /// compared.
 package struct RunHead: Sendable, Equatable, Codable {
@@ -62,4 +64,22 @@ package struct BrokerFacts: Sendable, Equatable, Codable {
     package var poller: String?
 
     package init() {}
+
+    private static let commandLineMax = 4_096
+
+    /// What the system knows of a broker that somebody else started: its name and command line.
+    /// What is said already stays.
+    package mutating func describe(process pid: Int32) {
+        func read(_ file: String) -> String? {
+            guard let bytes = FileManager.default.contents(atPath: "/proc/\(pid)/\(file)") else {
+                return nil
+            }
+            let words = bytes.prefix(Self.commandLineMax).split { $0 == 0 || $0 == 0x0A }
+            let text = words.map { String(decoding: $0, as: UTF8.self) }.joined(separator: " ")
+            return text.isEmpty ? nil : text
+        }
+        self.pid = pid
+        if name.isEmpty { name = read("comm") ?? "" }
+        if configuration == nil { configuration = read("cmdline") }
+    }
 }
