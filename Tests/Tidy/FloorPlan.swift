@@ -63,8 +63,8 @@ enum FloorPlan {
         "apus_bench",
         // The rig that simulator and tests of the broker share.
         "Simulation",
-        // Records of runs and what is made of them.
-        "PerfReport",
+        // Records of runs and what is made of them; what loads a broker.
+        "PerfReport", "PerfLoad",
         "HummingbirdTesting", "AsyncHTTPClient", "Logging", "HTTPTypes", "NIOCore", "Yams",
     ]
 
