@@ -2,9 +2,10 @@ import Base
 
 /// A connection of one loop: its place in the loop's table and its registration number. Never
 /// used again; calls with the id of a connection that has ended do nothing.
+@usableFromInline
 package struct ConnectionID: Hashable, Sendable {
     /// Place in the high, registration number in the low half.
-    package var rawValue: UInt64
+    @usableFromInline package var rawValue: UInt64
 
     @inlinable
     package init(rawValue: UInt64) { self.rawValue = rawValue }

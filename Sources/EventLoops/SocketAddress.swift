@@ -11,7 +11,6 @@ package struct PeerAddress: Hashable, Sendable, CustomStringConvertible {
     package var port: UInt16
     package var isUnix: Bool
 
-    @inlinable
     package init(_ address: IPAddress, port: UInt16) {
         self.address = address
         self.port = port
@@ -27,7 +26,6 @@ package struct PeerAddress: Hashable, Sendable, CustomStringConvertible {
     package static let unix = PeerAddress(unix: ())
 
     /// The IP address, or nil for a Unix socket.
-    @inlinable
     package var ip: IPAddress? { isUnix ? nil : address }
 
     /// Whether a listener with this address takes connections to any address of the machine.

@@ -42,11 +42,9 @@ package struct FrameDecoder {
         case closed
     }
 
-    @inlinable
     package init() {}
 
     /// Bytes at the front of the buffer that are ready for the packet decoder.
-    @inlinable
     package var plainCount: Int { Int(window.plain) }
 
     /// Decodes what can be decoded of the connection's unconsumed bytes.
@@ -54,7 +52,6 @@ package struct FrameDecoder {
     /// Call it again with the same bytes until it returns `.exhausted`, hand `plainCount` bytes
     /// to the packet decoder, then call `settle`. The plain bytes in front are valid after every
     /// event, also after a fault.
-    @inlinable
     package mutating func decode(
         _ buffer: UnsafeMutableRawBufferPointer, _ limits: FrameLimits
     ) -> FrameEvent {
@@ -84,7 +81,6 @@ package struct FrameDecoder {
 
     /// The packet decoder took `consumed` plain bytes. Returns how many bytes the connection is to
     /// drop from the front of its buffer; the rest is presented again with more behind it.
-    @inlinable
     package mutating func settle(
         _ buffer: UnsafeMutableRawBufferPointer, consumed: Int
     ) -> Int {
@@ -97,14 +93,12 @@ package struct FrameDecoder {
     }
 
     /// Ping and pong frames since the last call, for the caller's flood limit.
-    @inlinable
     package mutating func takeControlCount() -> Int {
         defer { controlCount = 0 }
         return Int(controlCount)
     }
 
     /// Unmasks what has come of the open frame while moving it down behind the plain bytes.
-    @inlinable
     package mutating func movePayload(_ base: UnsafeMutableRawPointer, end: Int) {
         let read = window.rawStart
         let count = min(Int(remaining), end &- read)
@@ -120,7 +114,6 @@ package struct FrameDecoder {
     }
 
     /// What is wrong with a header, before any of its payload is looked at.
-    @inlinable
     package func fault(of header: FrameHeader, _ limits: FrameLimits) -> CloseCode? {
         guard header.hasValidForm else { return .protocolError }
         switch header.opcode {

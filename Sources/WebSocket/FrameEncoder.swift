@@ -9,13 +9,11 @@ package enum FrameEncoder {
     package static let headerBytesMax = 10
 
     /// Bytes of the header of a frame with `payloadCount` bytes.
-    @inlinable
     package static func headerCount(_ payloadCount: Int) -> Int {
         payloadCount < 126 ? 2 : payloadCount <= 0xFFFF ? 4 : 10
     }
 
     /// Writes the header of a frame at `target` and returns its size.
-    @inlinable
     @discardableResult
     package static func writeHeader(
         _ opcode: Opcode = .binary, payloadCount: Int, at target: UnsafeMutableRawPointer

@@ -17,7 +17,6 @@ package struct FrameHeader {
 
     /// Nil if the bytes end inside the header. A header that is wrong in its first two bytes is
     /// returned at once, without waiting for the rest.
-    @inlinable
     package init?(_ bytes: UnsafeRawBufferPointer) {
         guard bytes.count >= 2 else { return nil }
         let first = bytes[0]
@@ -53,7 +52,6 @@ package struct FrameHeader {
         mask = bytes.loadUnaligned(fromByteOffset: count &- 4, as: UInt32.self)
     }
 
-    @inlinable
     package var isControl: Bool { opcode.rawValue & 0x08 != 0 }
 }
 
@@ -71,7 +69,6 @@ package enum Opcode: UInt8, Sendable {
 package struct CloseCode: RawRepresentable, Equatable, Sendable {
     package let rawValue: UInt16
 
-    @inlinable
     package init(rawValue: UInt16) { self.rawValue = rawValue }
 
     package static let normal = CloseCode(rawValue: 1000)

@@ -5,7 +5,6 @@
 package enum Mask {
     /// Writes `count` bytes, masked or unmasked, from `source` to `target`. The two may overlap if
     /// `target` is not above `source`: every block is read before it is written.
-    @inlinable
     package static func apply(
         _ mask: UInt32, from source: UnsafeRawPointer, to target: UnsafeMutableRawPointer,
         count: Int
@@ -34,7 +33,6 @@ package enum Mask {
     }
 
     /// The key for the byte that follows `count` bytes.
-    @inlinable
     package static func turned(_ mask: UInt32, by count: Int) -> UInt32 {
         let bits = UInt32(truncatingIfNeeded: count & 3) &* 8
         return mask &>> bits | mask &<< (32 &- bits)

@@ -9,7 +9,7 @@ struct Rule: Sendable, CustomTestStringConvertible {
 
     static let all: [Rule] =
         ImportRules.all + SizeRules.all + CallRules.all + NamingRules.all + SwitchRules.all
-        + ContentRules.all
+        + InliningRules.all + ContentRules.all
 
     static func named(_ name: String) -> Rule? { all.first { $0.name == name } }
 

@@ -48,7 +48,15 @@ struct RuleTests {
         #expect(ContentRules.topLevel.check(more).map(\.path) == ["scripts"])
     }
 
-    static let samples = imports + sizes + calls + names + switches + content
+    static let samples = imports + sizes + calls + names + switches + inlining + content
+
+    private static let inlining = [
+        RuleSample(
+            rule: InliningRules.members, path: "Sources/Base/A.swift",
+            bad: "package struct A {\n    @inlinable\n    package var b: Int { 1 }\n}",
+            good: "@usableFromInline\npackage struct A {\n    @inlinable\n    var b: Int { 1 }\n}",
+            line: 2)
+    ]
 
     private static let imports = [
         RuleSample(

@@ -12,7 +12,7 @@ package struct ScenarioError: Error, CustomStringConvertible {
 ///
 /// ```
 ///  open subscribers, then publishers | warm-up | measured | (system calls counted) | drained
-///                                              ^ CPU from here ............................ to here
+///                                              ^ CPU from here ........................... to here
 /// ```
 /// CPU of the broker is divided by the deliveries of the same span, up to the last one; if system
 /// calls are counted, by those of the measured span alone.

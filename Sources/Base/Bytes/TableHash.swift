@@ -19,7 +19,7 @@ package struct TableHash: Sendable {
     }
 
     /// `salt` separates key spaces that share a table, for instance tenants.
-    @inlinable
+    @inlinable @inline(__always)
     package func hash(_ bytes: UnsafeRawBufferPointer, salt: UInt64) -> UInt64 {
         let count = bytes.count
         var state = key.0 ^ salt &* 0x9E37_79B9_7F4A_7C15
@@ -46,7 +46,7 @@ package struct TableHash: Sendable {
         fold(value ^ key.0, key.1)
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     func load(_ bytes: UnsafeRawBufferPointer, _ offset: Int) -> UInt64 {
         bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
     }
@@ -63,7 +63,7 @@ package struct TableHash: Sendable {
         return word
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     func fold(_ left: UInt64, _ right: UInt64) -> UInt64 {
         let product = left.multipliedFullWidth(by: right)
         return product.high ^ product.low

@@ -9,6 +9,7 @@
 /// so a block costs no bytes beside its own. A free block of the right size is taken first, then
 /// fresh memory, then part of a larger small one. The owner bounds `byteCount` by a limit of its
 /// own before it allocates.
+@usableFromInline
 package struct BlockArena: ~Copyable {
     @usableFromInline static var chunkShift: Int { 17 }
     static var chunkUnits: Int { 1 << chunkShift }
@@ -163,6 +164,7 @@ package struct BlockArena: ~Copyable {
 }
 
 /// The blocks of an arena by handle, without the arena.
+@usableFromInline
 package struct BlockView {
     @usableFromInline let chunks: UnsafeMutablePointer<UnsafeMutableRawPointer>
 

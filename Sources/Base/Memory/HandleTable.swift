@@ -7,6 +7,7 @@
 /// Linear probing, filled to at most seven eighths; removal shifts back, so there are no graves;
 /// it shrinks at one eighth. Keys are compared by the caller, only where the tag is equal. The tag
 /// must come from a keyed hash (`TableHash`) if outsiders choose keys. Bounded by its owner.
+@usableFromInline
 package struct HandleTable: ~Copyable {
     /// A handle with the hash that led to it.
     @usableFromInline

@@ -2,6 +2,7 @@
 ///
 /// Capacity is a power of two; memory is allocated with the first element and freed when the queue
 /// runs empty at a large size, so that an idle owner holds nothing. The owner bounds the count.
+@usableFromInline
 package struct RingQueue<Element: BitwiseCopyable>: ~Copyable {
     @usableFromInline var base: UnsafeMutablePointer<Element>?
     @usableFromInline var capacity: UInt32
@@ -18,9 +19,9 @@ package struct RingQueue<Element: BitwiseCopyable>: ~Copyable {
 
     deinit { base?.deallocate() }
 
-    @inlinable
+    @inlinable @inline(__always)
     package var count: Int { Int(storedCount) }
-    @inlinable
+    @inlinable @inline(__always)
     package var isEmpty: Bool { storedCount == 0 }
 
     /// Bytes allocated.
@@ -29,24 +30,27 @@ package struct RingQueue<Element: BitwiseCopyable>: ~Copyable {
     /// The element at a position counted from the head.
     @inlinable
     package subscript(position: Int) -> Element {
+        @inline(__always)
         get { base.unsafelyUnwrapped[slot(position)] }
+        @inline(__always)
         nonmutating set { base.unsafelyUnwrapped[slot(position)] = newValue }
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     func slot(_ position: Int) -> Int {
-        invariant(position >= 0 && position < Int(storedCount), "position \(position) of \(count)")
+        invariant(
+            UInt(bitPattern: position) < UInt(storedCount), "a position beyond the queue's end")
         return Int((head &+ UInt32(truncatingIfNeeded: position)) & (capacity &- 1))
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     package mutating func append(_ element: Element) {
         if storedCount == capacity { grow() }
         base.unsafelyUnwrapped[Int((head &+ storedCount) & (capacity &- 1))] = element
         storedCount &+= 1
     }
 
-    @inlinable
+    @inlinable @inline(__always)
     @discardableResult
     package mutating func removeFirst() -> Element {
         let element = self[0]
@@ -65,6 +69,7 @@ package struct RingQueue<Element: BitwiseCopyable>: ~Copyable {
         return element
     }
 
+    @inlinable
     package mutating func removeAll() {
         base?.deallocate()
         base = nil

@@ -24,6 +24,8 @@ package enum TopicName {
         _ bytes: RawSpan, _ part: ByteRange, _ limits: TopicLimits
     ) throws(TopicFault) {
         guard part.count <= limits.lengthMax else { throw .tooLong }
+        // Too short to have as many levels, or as long a one.
+        if part.count < limits.levelsMax, part.count <= limits.levelLengthMax { return }
         var levels = TopicLevels(part)
         var count = 0
         while let level = levels.next(bytes) {

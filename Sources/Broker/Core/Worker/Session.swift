@@ -32,14 +32,20 @@ enum SessionPhase: UInt8 {
 /// Owned by the worker, from accept until the connection has closed and nothing refers to it any
 /// more. A stored session's durable part lives in its inbox range; this is the owner's view.
 struct Session: ~Copyable {
-    var machine: SessionMachine
-    var connection: ConnectionKey
-    let generation: UInt32
+    // What each delivery reads stands together.
+    var flags: Flags = []
+    /// Where its packets are written in this turn; -1 if no room is claimed.
+    var cursor: Int32 = -1
+    var tenant = TenantSlot(0)
+    /// Bytes; what the client takes in one packet [MQTT-3.1.2-24].
+    var packetSizeMax: UInt32 = .max
     var phase = SessionPhase.awaitsConnect
     let listener: UInt16
+    let generation: UInt32
+    var machine: SessionMachine
+    var connection: ConnectionKey
 
     // Identity, set by CONNECT.
-    var tenant = TenantSlot(0)
     var clientID: [UInt8] = []
     var principal: [UInt8] = []
     /// BucketHash of tenant and client id: tells a publisher apart in message records.
@@ -54,7 +60,6 @@ struct Session: ~Copyable {
     // Protocol state that only a few clients use stays behind one pointer.
     var rare: RareState?
 
-    var flags: Flags = []
     /// Seconds; 0 when keep alive is off.
     var keepAlive: UInt16 = 0
     var timer = TimerID.none
@@ -64,13 +69,9 @@ struct Session: ~Copyable {
     var lastReceived: Instant
     /// What holds for this connection from CONNACK to its end, whatever the settings become.
     var agreed = AgreedLimits()
-    /// Bytes; what the client takes in one packet [MQTT-3.1.2-24].
-    var packetSizeMax: UInt32 = .max
     /// Of the last merge of overlapping subscriptions that it was in; see `MergeTable`.
     var mergeStamp: UInt32 = 0
     var mergeIndex: Int32 = 0
-    /// Where its packets are written in this turn; -1 if no room is claimed.
-    var cursor: Int32 = -1
     /// Slots of the worker's filter table that a transient session subscribes to.
     var filters: [UInt32] = []
 
@@ -121,6 +122,15 @@ struct Session: ~Copyable {
         static let outputHeld = Flags(rawValue: 1 << 24)
         /// Not read until it has taken what it was sent.
         static let deaf = Flags(rawValue: 1 << 25)
+    }
+
+    /// QoS 0 can be written to it as it comes: nothing is to be checked, counted or held back.
+    var takesCopies: Bool {
+        phase == .live
+            && flags.isDisjoint(with: [
+                .outputFull, .outputHeld, .hasAliases, .checksDelivery, .metersOutput,
+                .metersFanOut,
+            ])
     }
 
     /// Its next packet has to wait.

@@ -92,7 +92,7 @@ extension Worker {
 
     /// The shared frame of the receiver's variant, copied, with its own packet id.
     @inline(__always)
-    private func writeCopy(
+    func writeCopy(
         _ message: inout Message, _ options: Delivery, _ expiry: UInt32?,
         _ version: ProtocolVersion, _ session: UnsafeMutablePointer<Session>
     ) -> Bool {

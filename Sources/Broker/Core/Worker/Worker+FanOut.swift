@@ -46,11 +46,40 @@ extension Worker {
         if tokens.count == 1 {
             let subscribers = filters.subscribers(FilterToken(tokens[0]))
             isFanOut = subscribers.count > 1
-            for subscriber in subscribers { deliver(&message, to: subscriber) }
+            if isFanOut, message.expirySeconds == nil, !isRejudging, !isDebugging {
+                deliverCopies(&message, subscribers)
+            } else {
+                for subscriber in subscribers { deliver(&message, to: subscriber) }
+            }
         } else {
             deliverMerged(&message, tokens)
         }
         isFanOut = false
+    }
+
+    /// The many receivers of a message that nothing sets apart have its frame copied, one after
+    /// the other; the others go the long way.
+    private func deliverCopies(
+        _ message: inout Message, _ subscribers: UnsafeBufferPointer<Subscriber>
+    ) {
+        let isSmall = message.payload.count < WorkerLimits.sharedPayloadMin
+        for subscriber in subscribers {
+            let session = sessions[pointer: subscriber.session]
+            let options = SubscriptionOptions(rawValue: subscriber.options)
+            let qos = min(message.qos, options.maximumQoS)
+            guard qos == .atMostOnce, isSmall, session.pointee.takesCopies, !options.noLocal,
+                subscriber.subscriptionID == 0
+            else {
+                deliver(&message, to: subscriber)
+                continue
+            }
+            let delivery = Delivery(
+                qos: .atMostOnce, retain: options.retainAsPublished && message.retain,
+                subscriptionIDs: SubscriptionIDs())
+            if writeCopy(&message, delivery, nil, session.pointee.machine.version, session) {
+                events.metrics.count(.qos0Pushed, session.pointee.tenant)
+            }
+        }
     }
 
     @inline(__always)

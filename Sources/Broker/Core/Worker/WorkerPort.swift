@@ -5,7 +5,6 @@ import Policy
 /// that a stale one is harmless.
 package struct ConnectionKey: Hashable, Sendable {
     package var rawValue: UInt64
-    @inlinable
     package init(_ rawValue: UInt64) { self.rawValue = rawValue }
     package static let none = ConnectionKey(0)
 }

@@ -20,6 +20,7 @@ package struct RouteCacheLimits: Sendable {
 }
 
 /// What the cache says about a topic.
+@usableFromInline
 package enum RouteLookup {
     /// Valid until the next call of the cache that is not a look-up, unless retained.
     case hit(RoutePlan)
@@ -30,8 +31,9 @@ package enum RouteLookup {
 }
 
 /// Names an open question of a route cache.
+@usableFromInline
 package struct QuestionID: Hashable, Sendable {
-    package var rawValue: UInt64
+    @usableFromInline package var rawValue: UInt64
     @inlinable
     package init(_ rawValue: UInt64) { self.rawValue = rawValue }
 }
@@ -47,6 +49,7 @@ package struct QuestionID: Hashable, Sendable {
 /// when that topic is looked up next: an entry remembers through which patch it was checked, so a
 /// SUBSCRIBE costs the same however many topics are cached. Bounded by `RouteCacheLimits`; the
 /// clock hand drops what was not used since it came by last.
+@usableFromInline
 package struct RouteCache: ~Copyable {
     @usableFromInline
     enum Entry {

@@ -8,6 +8,7 @@ import Base
 /// One block of plain memory, immutable but for the groups' cursors. Counted references, not
 /// atomic: a plan never leaves its worker. Who keeps it beyond the call that gave it (a fan-out in
 /// slices) retains and releases it.
+@usableFromInline
 package struct RoutePlan {
     /// Sizes of the parts, in elements.
     @usableFromInline
@@ -33,7 +34,7 @@ package struct RoutePlan {
     @usableFromInline static var headerBytes: Int { 56 }
 
     /// Identity of the block; equal plans of two topics are two blocks.
-    package let base: UnsafeMutableRawPointer
+    @usableFromInline package let base: UnsafeMutableRawPointer
 
     @inlinable
     package init(base: UnsafeMutableRawPointer) { self.base = base }
@@ -134,10 +135,11 @@ package struct RoutePlan {
 }
 
 /// Transient receivers on one place other than the plan's own worker.
+@usableFromInline
 package struct PlanPlace {
     package var place: Place
-    package var firstToken: UInt32
-    package var tokenCount: UInt32
+    @usableFromInline package var firstToken: UInt32
+    @usableFromInline package var tokenCount: UInt32
 
     @inlinable
     package var tokenRange: Range<Int> {
@@ -146,6 +148,7 @@ package struct PlanPlace {
 }
 
 /// One stored session by one of its filters.
+@usableFromInline
 package struct PlanStored {
     package var incarnation: UInt64
     /// Hash of the filter: with the client id, which of the session's routes this is.
@@ -158,11 +161,12 @@ package struct PlanStored {
 }
 
 /// A shared subscription whose filter matches, with a run of `RoutePlan.members`.
+@usableFromInline
 package struct PlanGroup {
     package var name: ByteRange
     package var filter: ByteRange
-    package var firstMember: UInt32
-    package var memberCount: UInt32
+    @usableFromInline package var firstMember: UInt32
+    @usableFromInline package var memberCount: UInt32
     /// Members on this worker come first, then those on this node, then other transient ones,
     /// then stored ones: each count includes the ones before.
     package var ownCount: UInt32
@@ -179,6 +183,7 @@ package struct PlanGroup {
 }
 
 /// A member of a shared subscription.
+@usableFromInline
 package struct PlanMember {
     /// Of a transient member.
     package var place: Place

@@ -1,9 +1,10 @@
 import Base
 
 /// One session's subscription to one filter: eight bytes.
+@usableFromInline
 package struct Subscriber: Equatable, Sendable {
     /// The session's slot on its worker.
-    package var session: Int32
+    @usableFromInline package var session: Int32
     /// Upper four bits: QoS (2), No Local, Retain As Published; lower 28: identifier, 0 for none.
     @usableFromInline var packed: UInt32
 
@@ -15,17 +16,18 @@ package struct Subscriber: Equatable, Sendable {
     }
 
     /// The lower four bits of the byte of SUBSCRIBE.
-    @inlinable
+    @inlinable @inline(__always)
     package var options: UInt8 { UInt8(truncatingIfNeeded: packed &>> 28) }
-    @inlinable
+    @inlinable @inline(__always)
     package var subscriptionID: UInt32 { packed & 0x0FFF_FFFF }
-    @inlinable
+    @inlinable @inline(__always)
     package var qos: UInt8 { options & 3 }
 }
 
 /// Names a filter of one worker's table in routes: slot and generation. Never 0.
+@usableFromInline
 package struct FilterToken: Hashable, Sendable {
-    package var rawValue: UInt64
+    @usableFromInline package var rawValue: UInt64
     @inlinable
     package init(_ rawValue: UInt64) { self.rawValue = rawValue }
 
@@ -54,6 +56,7 @@ package struct FilterToken: Hashable, Sendable {
 /// subscription has an entry of its own: its filter is then the whole `$share/group/filter`, its
 /// token names that member alone. Owned by its worker's loop; the Broker bounds subscriptions per
 /// session and tenant.
+@usableFromInline
 package struct FilterTable: ~Copyable {
     @usableFromInline
     enum Entry {
@@ -193,7 +196,7 @@ package struct FilterTable: ~Copyable {
     // MARK: Delivery
 
     /// The subscribers of a token; none if it is stale. Valid until the next change.
-    @inlinable
+    @inlinable @inline(__always)
     package func subscribers(_ token: FilterToken) -> UnsafeBufferPointer<Subscriber> {
         let slot = Int(token.slot)
         guard slot < slotCount else { return UnsafeBufferPointer(start: nil, count: 0) }

@@ -8,10 +8,11 @@ import Base
 ///  index:  position plus one u32 ...          open addressing by session, at most half full
 /// ```
 /// Its count is its owner's. A removal moves the last subscriber into the gap.
+@usableFromInline
 struct SubscriberList {
     private(set) var base: UnsafeMutableRawPointer
 
-    static var header: Int { 16 }
+    @inlinable static var header: Int { 16 }
     /// Lists up to this long are searched from the beginning.
     static var indexedFrom: Int { 128 }
 

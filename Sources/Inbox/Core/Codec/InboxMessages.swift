@@ -50,8 +50,9 @@ package struct PushMessage: Equatable, Sendable {
 }
 
 /// How a pushed entry is to be sent.
+@usableFromInline
 package struct PushFlags: Equatable, Sendable {
-    package var rawValue: UInt8
+    @usableFromInline package var rawValue: UInt8
 
     @inlinable
     package init(rawValue: UInt8) { self.rawValue = rawValue }

@@ -93,8 +93,9 @@ package struct InsertCommand: Equatable, Sendable {
 }
 
 /// How a message is delivered to one receiver, one byte on the wire and in store.
+@usableFromInline
 package struct DeliveryOptions: Equatable, Sendable {
-    package var rawValue: UInt8
+    @usableFromInline package var rawValue: UInt8
 
     @inlinable
     package init(rawValue: UInt8) { self.rawValue = rawValue }

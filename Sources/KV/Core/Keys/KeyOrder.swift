@@ -1,6 +1,7 @@
 import Base
 
 /// The order of keys in every store: by bytes, unsigned, a prefix before what it begins.
+@usableFromInline
 package enum KeyOrder {
     /// Negative, zero or positive as `left` comes before, equals or comes after `right`.
     @inlinable

@@ -7,6 +7,7 @@ import Base
 /// ```
 /// Owned by one loop and written by it alone; whoever wants totals asks every loop for its
 /// `snapshot` and merges. Bounded by the tenants of the loop (`TenantCache.limit`).
+@usableFromInline
 package struct EventMetrics: ~Copyable {
     @usableFromInline static var eventCount: Int { 128 }
     @usableFromInline static var dropCount: Int { 32 }
@@ -27,7 +28,7 @@ package struct EventMetrics: ~Copyable {
     deinit { base.deallocate() }
 
     /// Counts an event of a tenant.
-    @inlinable
+    @inlinable @inline(__always)
     package mutating func count(_ kind: EventKind, _ tenant: TenantSlot, by amount: Int = 1) {
         if Int(tenant.index) >= capacity { grow(to: Int(tenant.index)) }
         base[Int(tenant.index) &* Self.rowCount &+ Int(kind.rawValue)] &+= UInt64(amount)

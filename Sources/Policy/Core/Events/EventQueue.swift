@@ -5,12 +5,13 @@ import Base
 ///
 /// Owned by one loop. At most `limit` events wait between two flushes; more are counted as
 /// `overflowed` and not delivered.
+@usableFromInline
 package struct EventQueue: ~Copyable {
     /// Events kept between two flushes.
     package static let limit = 4_096
 
     /// Counters of this loop.
-    package var metrics = EventMetrics()
+    @usableFromInline package var metrics = EventMetrics()
     /// What any sink wants.
     @usableFromInline var wanted: EventMask
     @usableFromInline var perMessage: EventMask

@@ -1,13 +1,15 @@
 import Base
 
 /// A tenant on one loop: an index into that loop's `TenantCache`. Meaningless on another loop.
+@usableFromInline
 package struct TenantSlot: Hashable, Sendable {
-    package var index: Int32
+    @usableFromInline package var index: Int32
     @inlinable
     package init(_ index: Int32) { self.index = index }
 }
 
 /// What one loop keeps of one tenant, at a stable address.
+@usableFromInline
 package struct TenantRecord {
     package let name: TenantName
     /// The settings in force, replaced as a whole when the table changes.
@@ -21,6 +23,7 @@ package struct TenantRecord {
 ///
 /// Owned by one loop. Slots are never freed, so that counters and connections can hold them;
 /// `limit` bounds them, and a tenant beyond it is refused at CONNECT.
+@usableFromInline
 package struct TenantCache: ~Copyable {
     /// The most tenants that one loop serves.
     package static let limit = 65_536
@@ -51,7 +54,7 @@ package struct TenantCache: ~Copyable {
     }
 
     /// Valid until the cache is destroyed.
-    @inlinable
+    @inlinable @inline(__always)
     package subscript(_ slot: TenantSlot) -> UnsafeMutablePointer<TenantRecord> {
         records[pointer: slot.index]
     }

@@ -24,6 +24,7 @@ package enum SlowConsumerPolicy: UInt8, CaseIterable, Sendable {
 /// Immutable once published: a change makes a new value under a new epoch (see `TenantTable`).
 /// The defaults stand here and nowhere else; names, ranges and meanings are in `SettingTable`.
 /// In numbers without a natural bound, 0 means "no limit" where the table says so.
+@usableFromInline
 package struct TenantSettings: Equatable, Sendable {
     // What a connection may use.
     package var mqtt31Enabled = true
@@ -48,9 +49,9 @@ package struct TenantSettings: Equatable, Sendable {
     package var keepAliveSecondsMin = 1
 
     // Sizes of what a client sends.
-    package var topicLevelLengthMax = 1_024
-    package var topicLevelsMax = 128
-    package var topicLengthMax = 1_024
+    @usableFromInline package var topicLevelLengthMax = 1_024
+    @usableFromInline package var topicLevelsMax = 128
+    @usableFromInline package var topicLengthMax = 1_024
     package var clientIDBytesMax = 1_024
     package var userPropertiesMax = 64
     package var willBytesMax = 262_144_000
@@ -129,6 +130,7 @@ package struct TenantSettings: Equatable, Sendable {
 
 extension TenantSettings {
     /// The limits of topic names and filters.
+    @inlinable @inline(__always)
     package var topicLimits: TopicLimits {
         TopicLimits(
             lengthMax: topicLengthMax, levelLengthMax: topicLevelLengthMax,

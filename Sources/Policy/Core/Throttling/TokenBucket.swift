@@ -1,11 +1,12 @@
 import Base
 
 /// How many tokens per second, and how many at once after a pause.
+@usableFromInline
 package struct TokenRate: Equatable, Sendable {
     /// 0 is no limit.
-    package var perSecond: Int
+    @usableFromInline package var perSecond: Int
     /// At least 1 where `perSecond` is not 0.
-    package var burst: Int
+    @usableFromInline package var burst: Int
 
     /// `burst` is one second's worth unless said otherwise.
     @inlinable
@@ -36,6 +37,7 @@ package struct TokenRate: Equatable, Sendable {
 /// ```
 /// The rate comes with each call, so a changed setting holds at once and millions of buckets can
 /// share one. Rejected: a level and its time stamp (16 bytes, and a changed rate needs a rebase).
+@usableFromInline
 package struct TokenBucket: Sendable {
     /// Before `now` if the bucket is full.
     @usableFromInline var fullAt: UInt64
