@@ -118,6 +118,16 @@ import Testing
         #expect(error?.description == words)
     }
 
+    @Test func `a file is read, and one that is not there is told`() throws {
+        let directory = try TemporaryDirectory()
+        let path = try directory.write(Self.golden, to: "runs.jsonl")
+        #expect(try RunRecordReader.read(path: path) == [Self.sampleRun()])
+        let error = #expect(throws: RunRecordError.self) {
+            try RunRecordReader.read(path: "/nowhere/f")
+        }
+        #expect(error?.description == "/nowhere/f cannot be read")
+    }
+
     @Test func `figures that are no numbers survive`() throws {
         var run = Self.sampleRun()
         run.end?.bytesPerConnection = .infinity
@@ -153,15 +163,15 @@ import Testing
     {
         let process = try ChildProcess(path: "/bin/sleep", arguments: ["1000"])
         defer { process.terminate() }
-        // Until it is sleep it is a copy of this program.
+        // Until it is sleep it is a copy of this program, and for a moment neither.
         var facts = BrokerFacts()
-        while facts.name != "sleep" {
-            try #require(process.isRunning)
+        let deadline = ContinuousClock.now + .seconds(20)
+        while facts.name != "sleep" || facts.configuration != "/bin/sleep 1000" {
+            try #require(process.isRunning && ContinuousClock.now < deadline, "\(facts)")
             facts = BrokerFacts()
             facts.describe(process: process.pid)
         }
         #expect(facts.pid == process.pid)
-        #expect(facts.configuration == "/bin/sleep 1000")
         facts.name = "a"
         facts.configuration = "b"
         facts.describe(process: process.pid)

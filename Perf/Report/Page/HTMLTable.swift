@@ -11,7 +11,8 @@ struct HTMLTable {
             column == 0 || rows.contains { $0.cells[column - 1] != FigureText.none }
         }
         var result: Markup = """
-            <div class="scroll"><table><caption>\(caption)</caption><thead><tr>
+            <div class="scroll" role="region" tabindex="0" aria-label="\(caption)">\
+            <table><caption>\(caption)</caption><thead><tr>
             """
         for column in shown { result += "<th scope=\"col\">\(columns[column])</th>" }
         result += "</tr></thead><tbody>\n"

@@ -18,7 +18,8 @@ enum OwnerSection {
         let owners = (entry.record.end?.bytesByOwner ?? []).sorted { $0.bytes > $1.bytes }
         let largest = Double(max(owners.first?.bytes ?? 1, 1))
         var result: Markup = """
-            <div class="scroll"><table class="owners"><caption><bdi>\(entry.title)</bdi></caption>\
+            <div class="scroll" role="region" tabindex="0" aria-label="Memory by owner: \
+            \(entry.title)"><table class="owners"><caption><bdi>\(entry.title)</bdi></caption>\
             <thead><tr><th scope="col">owner</th><th scope="col">bytes</th>\
             <th scope="col">count</th><th scope="col">bytes each</th>\
             <th scope="col" class="wide"><span class="unseen">share</span></th></tr></thead><tbody>

@@ -116,7 +116,7 @@ enum RunTrait: CaseIterable, Sendable {
         case .subscribers: head.subscribers.map { "\(FigureText.count($0)) subscribers" }
         case .generatorLoops: head.generatorLoops.map { "\($0) generator loops" }
         case .rate:
-            head.offeredPerSecond.map { "\(FigureText.rate($0)) offered" } ?? "as fast as it goes"
+            head.offeredPerSecond.map { FigureText.rate($0) } ?? "no limit"
         }
     }
 

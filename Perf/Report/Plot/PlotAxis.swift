@@ -54,11 +54,16 @@ extension PlotAxis {
         _ title: String, values: [Double], label: (Double) -> String
     ) -> PlotAxis {
         let positive = values.filter { $0.isFinite && $0 > 0 }
-        let low = roundDown(positive.min() ?? 1)
+        var low = roundDown(positive.min() ?? 1)
         var high = roundUp(positive.max() ?? 10)
         if high < low * 9.99 { high = roundUp(low * 9.99) }
+        let isWide = log10(high / low) > 3.5
+        if isWide {
+            low = pow(10, (log10(low) + 1e-9).rounded(.down))
+            high = pow(10, (log10(high) - 1e-9).rounded(.up))
+        }
         let decades = log10(high / low)
-        let kept: [Double] = decades <= 3.5 ? [1, 2, 5] : [1]
+        let kept: [Double] = isWide ? [1] : [1, 2, 5]
         // Of many decades every second, third… is labelled.
         let stride = Swift.max(1, Int((decades / 8).rounded(.up)))
         var ticks: [Tick] = []

@@ -4,7 +4,7 @@ struct PlotDrawing {
     private let width = 880.0
     private let height = 360.0
     private let left = 84.0
-    private let right = 20.0
+    private let right = 36.0
     private let top = 40.0
     private let bottom = 50.0
 

@@ -33,6 +33,7 @@ package struct RunRecordError: Error, Equatable, CustomStringConvertible {
         /// A line of a run before the line that begins one.
         case noHead
         case tooLong
+        case unreadable
     }
 
     package var file: String
@@ -48,11 +49,12 @@ package struct RunRecordError: Error, Equatable, CustomStringConvertible {
                 "has format \(format), written by a newer apus-perf; this one reads up to "
                     + "\(RunHead.formatMax)"
             case .noHead: "belongs to no run: a line of kind \"run\" comes first"
+            case .unreadable: "cannot be read"
             case .tooLong:
                 "is beyond the limit of \(RunRecordReader.bytesMax >> 20) MiB or "
                     + "\(RunRecordReader.runsMax) runs"
             }
-        return "\(file):\(line): \(what)"
+        return problem == .unreadable ? "\(file) \(what)" : "\(file):\(line): \(what)"
     }
 }
 
@@ -93,8 +95,11 @@ package enum RunRecordReader {
     }
 
     /// The runs in a file.
-    package static func read(path: String) throws -> [RunRecord] {
-        let bytes = try Data(contentsOf: URL(fileURLWithPath: path), options: .mappedIfSafe)
+    package static func read(path: String) throws(RunRecordError) -> [RunRecord] {
+        let url = URL(fileURLWithPath: path)
+        guard let bytes = try? Data(contentsOf: url, options: .mappedIfSafe) else {
+            throw RunRecordError(file: path, line: 1, problem: .unreadable)
+        }
         return try read(String(decoding: bytes, as: UTF8.self), file: path)
     }
 
