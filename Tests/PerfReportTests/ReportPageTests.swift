@@ -136,6 +136,36 @@ import Testing
         #expect(same.contains("--name &#39;a pair&#39;\\&#39;&#39;s run&#39;"))
     }
 
+    @Test
+    func `a time in which nothing arrived is a gap in the latency, and zero in the throughput`()
+        throws
+    {
+        let html = ReportPage(runs: [SampleRuns.faulty()]).html()
+        for (title, strokes) in [("Throughput over time", 1), ("Latency over time", 2)] {
+            let section = html.components(separatedBy: "<h2>\(title)")[1]
+            let path = section.components(separatedBy: " d=\"")[2].prefix { $0 != "\"" }
+            #expect(path.count { $0 == "M" } == strokes, "\(title)")
+        }
+    }
+
+    @Test func `where a run has nothing to say the table has a dash`() {
+        let html = ReportPage(runs: [
+            SampleRuns.run("a", seconds: 4), SampleRuns.run("b", seconds: 8),
+        ]).html()
+        let section = html.components(separatedBy: "<h2>Throughput over time")[1]
+        let row = section.components(separatedBy: "<th scope=\"row\">6 s</th>")[1]
+        #expect(row.hasPrefix("<td>–</td><td>1"))
+    }
+
+    @Test func `what no measurement can give is left out`() {
+        let html = ReportPage(runs: [SampleRuns.absurd()]).html()
+        #expect(html.contains("<td>no limit</td>"))
+        #expect(!html.contains(">–</text>") && !html.contains("1e300"))
+        #expect(!html.contains("warm-up</dt>"))
+        let section = html.components(separatedBy: "<h2>Latency over time")[1]
+        #expect(section.components(separatedBy: "</svg>")[1].contains("1 ms</text>"))
+    }
+
     @Test func `brokers that took turns have ratios, and nothing else has`() throws {
         let html = ReportPage(runs: Self.runs("repeated")).html()
         let section = html.components(separatedBy: "<h2>")[2]
