@@ -161,6 +161,12 @@ if !coreOnly {
                 "Base", "MQTT", "WebSocket", "EventLoops", "CLinux", "PerfReport",
                 .product(name: "Histogram", package: "hdrhistogram-swift"),
             ], path: "Perf/Load", swiftSettings: swiftSettings),
+        .testTarget(
+            name: "PerfTests",
+            dependencies: [
+                "Base", "MQTT", "WebSocket", "EventLoops", "Broker", "PerfLoad", "PerfReport",
+                "TestKit",
+            ], path: "Tests/PerfTests", swiftSettings: swiftSettings),
         .executableTarget(
             name: "apus-perf",
             dependencies: [
@@ -180,6 +186,7 @@ if let chosenTests {
     }
     for name in chosenTests { keep(name) }
     targets.removeAll { !kept.contains($0.name) }
+    products = []
 }
 
 let package = Package(

@@ -8,7 +8,9 @@ struct ApusPerf: ParsableCommand {
         abstract: "Loads any MQTT broker, checks every message, and says what it cost.",
         subcommands: [
             PairCommand.self, FanInCommand.self, FanOutCommand.self, SharedCommand.self,
-            PublishCommand.self, SubscribeCommand.self, ReportCommand.self, CompareCommand.self,
+            PublishCommand.self, SubscribeCommand.self, ConnectCommand.self, IdleCommand.self,
+            StormCommand.self, RetainCommand.self, OfflineCommand.self, MixedCommand.self,
+            PresetCommand.self, AutoRateCommand.self, ReportCommand.self, CompareCommand.self,
         ],
         helpNames: .long)
 }

@@ -69,7 +69,7 @@ struct SubscribeCommand: ParsableCommand {
         options.subscribeQoS = options.subscribeQoS ?? options.qos
         var groups = TrafficShape.subscribe.groups(options)
         groups[0].subscriptions[0].filter = TextPattern(clients.topic)
-        if let streams { groups[0].expectation = .every(streams: streams) }
+        if let streams { groups[0].expectation = .every(first: 0, streams: streams) }
         clients.apply(to: &groups[0])
         let observer = try Observers(common)
         try observer.finish(Throughput(name: "sub", groups: groups, options).run(observer))

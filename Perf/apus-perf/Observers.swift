@@ -87,13 +87,12 @@ struct TerminalLines {
 
     func end(_ end: RunEnd, _ outcome: LoadOutcome) {
         line("")
-        line(
-            "received      \(end.received) of \(end.expected), \(end.lost) lost, "
-                + "\(end.duplicates) twice, \(end.orderViolations) out of order, "
-                + "\(end.misrouted ?? 0) misrouted, \(end.corrupt ?? 0) corrupt")
-        line(
-            "rate          " + Self.number(end.receivedPerSecond, 0, 0) + "/s received, "
-                + "\(end.sent) sent")
+        if end.sent > 0 || end.received > 0 { messages(end) }
+        if let rate = end.connectsPerSecond {
+            line(
+                "connections   \(end.connections ?? 0) open, opened at "
+                    + Self.number(rate, 0, 0) + "/s")
+        }
         if let latency = end.latency { line("latency       " + Self.curve(latency)) }
         if outcome.acknowledgement.count > 0 {
             line("acknowledged  " + Self.curve(outcome.acknowledgement.curve))
@@ -112,10 +111,12 @@ struct TerminalLines {
                     + Self.curve(times.curve) + "  of \(times.count)")
         }
         if let cpu = end.cpuPerMessage {
+            let kernel =
+                cpu.system > 0 ? " (" + Self.number(cpu.system, 3, 0) + " in the kernel)" : ""
+            let unit = end.received > 0 || end.sent > 0 ? "a message" : "a connection"
             line(
-                "broker        " + Self.number(cpu.whole, 3, 0) + " us CPU a message ("
-                    + Self.number(cpu.system, 3, 0) + " in the kernel), "
-                    + Self.number((end.brokerCPUCores ?? 0) * 100, 0, 0) + " % of a core")
+                "broker        " + Self.number(cpu.whole, 3, 0) + " us CPU " + unit + kernel
+                    + ", " + Self.number((end.brokerCPUCores ?? 0) * 100, 0, 0) + " % of a core")
         }
         if let calls = end.syscallsPerMessage {
             line("system calls  " + Self.number(calls, 3, 0) + " a message")
@@ -123,7 +124,27 @@ struct TerminalLines {
             line("system calls  not available: \(reason)")
         }
         memory(end)
+        for owner in end.bytesByOwner ?? [] { line(Self.owner(owner, end.connections ?? 0)) }
         for warning in end.warnings ?? [] { line("warning: \(warning)") }
+    }
+
+    private func messages(_ end: RunEnd) {
+        line(
+            "received      \(end.received) of \(end.expected), \(end.lost) lost, "
+                + "\(end.duplicates) twice, \(end.orderViolations) out of order, "
+                + "\(end.misrouted ?? 0) misrouted, \(end.corrupt ?? 0) corrupt")
+        line(
+            "rate          " + Self.number(end.receivedPerSecond, 0, 0) + "/s received, "
+                + "\(end.sent) sent")
+    }
+
+    private static func owner(_ owner: OwnerBytes, _ connections: Int) -> String {
+        var text = "  " + owner.owner.padding(toLength: 34, withPad: " ", startingAt: 0)
+        text += number(Double(owner.bytes) / 1024, 0, 10) + " KiB more"
+        if connections > 0 {
+            text += ", " + number(Double(owner.bytes) / Double(connections), 0, 0) + " each"
+        }
+        return text
     }
 
     private func memory(_ end: RunEnd) {

@@ -50,7 +50,10 @@ extension LoadWorker {
         let base = isShared ? group.pointee.checks.sharedBase : client.pointee.tracker
         switch trackers[Int(base) + Int(position)].note(stamp.sequence) {
         case .inOrder: break
-        case .late: if !isShared { state.pointee.counters.late += 1 }
+        case .late:
+            if !isShared, !group.pointee.checks.ignoresOrder {
+                state.pointee.counters.late += 1
+            }
         case .duplicate:
             state.pointee.counters.duplicates += 1
             return false
@@ -68,15 +71,18 @@ extension LoadWorker {
     ) {
         guard let seen = group.checks.lastSeen else { return }
         let row = Int(client.pointee.index) / plan.loops * Int(group.checks.streams)
-        let place = seen + row + Int(stamp.stream)
-        if stamp.sequence &+ 1 <= place.pointee { state.pointee.counters.late += 1 }
+        let place = seen + row + Int(stamp.stream &- group.checks.first)
+        if stamp.sequence &+ 1 <= place.pointee, !group.checks.ignoresOrder {
+            state.pointee.counters.late += 1
+        }
         place.pointee = max(place.pointee, stamp.sequence &+ 1)
     }
 
     private func isWhole(
         _ payload: UnsafeRawBufferPointer, _ start: UnsafeRawPointer
     ) -> Bool {
-        guard payload.count <= fillingCount else { return false }
+        guard payload.count == payloadBytes || payloadBytes == 0 && payload.count <= fillingCount
+        else { return false }
         guard plan.comparesPayload, payload.count > MessageStamp.size else { return true }
         return memcmp(
             start + MessageStamp.size, filling + MessageStamp.size,

@@ -16,6 +16,8 @@ struct LoadClient {
     var group: Int16
     var phase = Phase.idle
     var attempts: UInt8 = 0
+    /// How often it became ready: each time it goes to the next address.
+    var openings: UInt8 = 0
     /// SUBACKs to come.
     var awaited: Int32 = 0
     /// Its publisher, or -1.
@@ -46,6 +48,8 @@ struct Publisher {
     /// The next message of the stream; and the first of this round.
     var sequence: UInt32 = 0
     var roundBase: UInt32 = 0
+    /// Messages without payload, which nobody checks.
+    var uncounted: UInt32 = 0
     /// Messages whose time has come (open loop) or that may go (closed loop).
     var due: UInt32 = 0
     var isActive = false

@@ -19,6 +19,11 @@ extension LoadWorker {
                     loop.requestTurn(by: Instant(nanoseconds: due))
                     break
                 }
+                // Its end is decided, and told before long.
+                if clients[place].phase == .closing {
+                    loop.requestTurn()
+                    break
+                }
                 group.pointee.openNext += 1
                 if clients[place].phase == .idle { open(place) }
             }
@@ -45,7 +50,8 @@ extension LoadWorker {
         client.pointee.phase = .opening
         client.pointee.frames = ServerFrameWindow()
         state.pointee.openingCount += 1
-        switch loop.connect(to: target.addresses[index % target.addresses.count], options) {
+        let turn = index + Int(client.pointee.openings)
+        switch loop.connect(to: target.addresses[turn % target.addresses.count], options) {
         case .started(let id):
             client.pointee.connection = id
             loop.setSlot(id, Int32(place))
@@ -142,12 +148,13 @@ extension LoadWorker {
         let group = plan.groups[Int(client.pointee.group)]
         let values = group.values(
             Int(client.pointee.index), plan.target, &state.pointee.random)
+        let forgets = groups[Int(client.pointee.group)].forgets
         var packet = ConnectPacket(
-            version: plan.target.version, cleanStart: group.cleanStart,
+            version: plan.target.version, cleanStart: group.cleanStart || forgets,
             keepAlive: plan.target.keepAlive, clientID: values.clientID)
         if plan.target.username != nil { packet.username = values.username }
         packet.password = plan.target.password.map { Array($0.utf8) }
-        packet.properties.sessionExpiryInterval = group.sessionExpiry
+        packet.properties.sessionExpiryInterval = forgets ? 0 : group.sessionExpiry
         client.pointee.phase = .greeting
         client.pointee.since = clock
         send(client) { packet.encode(into: &$0) }
@@ -167,7 +174,10 @@ extension LoadWorker {
         if packet.sessionPresent { state.pointee.counters.sessionsPresent += 1 }
         resetPublisher(client, receiveMaximum: Int(packet.properties.receiveMaximum))
         let group = plan.groups[Int(client.pointee.group)]
-        if group.subscriptions.isEmpty || packet.sessionPresent { return becomeReady(client) }
+        let forgets = groups[Int(client.pointee.group)].forgets
+        if group.subscriptions.isEmpty || packet.sessionPresent || forgets {
+            return becomeReady(client)
+        }
         client.pointee.phase = .subscribing
         subscribe(client, group)
     }
@@ -175,6 +185,7 @@ extension LoadWorker {
     private func becomeReady(_ client: UnsafeMutablePointer<LoadClient>) {
         client.pointee.phase = .ready
         client.pointee.attempts = 0
+        client.pointee.openings &+= 1
         state.pointee.openingCount -= 1
         state.pointee.counters.ready += 1
         state.pointee.counters.opened += 1
@@ -299,14 +310,20 @@ extension LoadWorker {
     ) {
         let connection = client.pointee.connection
         guard usesFrames else {
-            write(loop.reserveOutput(connection, count))
+            write(room(connection, count))
             return loop.commitOutput(connection, count)
         }
         let header = ClientFraming.headerSize(count)
-        let place = loop.reserveOutput(connection, header + count)
+        let place = room(connection, header + count)
         write(place + header)
         ClientFraming.finish(place, payload: count, mask: mask(client))
         loop.commitOutput(connection, header + count)
+    }
+
+    /// Room in the connection's output, until it is committed.
+    @inline(__always)
+    func room(_ connection: ConnectionID, _ count: Int) -> UnsafeMutableRawPointer {
+        loop.claimOutput(connection, atLeast: count).baseAddress.unsafelyUnwrapped
     }
 
     /// A client's masks stay the same: unmasking costs the broker the same with any.

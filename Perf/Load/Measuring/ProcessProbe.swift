@@ -73,13 +73,18 @@ package struct CPUSpan: Sendable {
         ticks = probe.ticks
     }
 
-    /// Since the span began: in all, and the kernel's part of it.
+    /// Ticks below which the kernel's part is a guess.
+    private static let ticksMin = 20.0
+
+    /// Since the span began: in all, and the kernel's part of it; 0 if it is not known because the
+    /// span was short (the kernel divides time by ticks of 10 ms).
     package func elapsed() -> (seconds: Double, systemShare: Double) {
         let now = probe.ticks
         let user = now.user - ticks.user
         let system = now.system - ticks.system
         return (
-            probe.cpuSeconds - seconds, user + system > 0 ? system / (user + system) : 0
+            probe.cpuSeconds - seconds,
+            user + system >= Self.ticksMin ? system / (user + system) : 0
         )
     }
 }

@@ -25,6 +25,12 @@ package struct LoadPlan: Sendable {
         self.groups = groups
     }
 
+    /// The size of every payload, if all publishers agree on it.
+    var payloadBytes: Int? {
+        let sizes = Set(groups.compactMap { $0.publishing?.payloadBytes })
+        return sizes.count == 1 ? sizes.first.map { max($0, MessageStamp.size) } : nil
+    }
+
     /// Streams of all groups: one per publisher.
     package var streamCount: Int {
         groups.map { $0.publishing.map { $0.firstStream + $0.streams } ?? 0 }.max() ?? 0
@@ -78,6 +84,8 @@ package struct ClientGroup: Sendable {
     package var subscriptions: [SubscribePlan] = []
     package var publishing: PublishPlan?
     package var expectation = StreamExpectation.anything
+    /// For messages of one publisher on many topics, whose order nobody promises.
+    package var ignoresOrder = false
 
     package init(name: String, count: Int, clientID: TextPattern) {
         self.name = name
@@ -124,18 +132,19 @@ package struct PublishPlan: Sendable {
     }
 }
 
-/// Which streams a subscriber must receive. What it must not receive is counted as misrouted.
+/// Which streams a subscriber must receive, counted from a first one. What it must not receive is
+/// counted as misrouted.
 package enum StreamExpectation: Sendable, Equatable {
     /// Only the form of what comes is checked: for publishers elsewhere.
     case anything
-    /// The stream of the client's own index, counted from a first one.
+    /// The stream of the client's own index.
     case own(first: Int)
-    /// All streams.
-    case every(streams: Int)
+    /// All of so many streams.
+    case every(first: Int, streams: Int)
     /// Streams are dealt out: every `among`-th, beginning with the client's index.
-    case dealt(streams: Int, among: Int)
+    case dealt(first: Int, streams: Int, among: Int)
     /// Each message to one client of the group.
-    case shared(streams: Int)
+    case shared(first: Int, streams: Int)
 }
 
 /// When and how much a group publishes.
@@ -146,6 +155,8 @@ package struct PublishRound: Sendable {
     package var perSecond: Double
     /// Messages of each publisher.
     package var countMax: UInt32
+    /// Messages without payload: they clear what is retained, and nobody checks them.
+    package var isEmpty = false
 
     package init(start: Instant, perSecond: Double, countMax: UInt32 = .max) {
         self.start = start

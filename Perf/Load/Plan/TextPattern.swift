@@ -2,8 +2,8 @@ import Base
 
 /// A client id, topic or filter with places to fill in, in emqtt_bench's notation.
 ///
-/// `%i` number of the client, `%c` its client id, `%u` its user name, `%s` sequence number of the
-/// message, `%rand_N` a number from 1 to N. Anything else stands for itself.
+/// `%i` number of the client, `%c` its client id, `%u` its user name, `%s` number of the message in
+/// its round, from 0, `%rand_N` a number from 1 to N. Anything else stands for itself.
 package struct TextPattern: Sendable, Equatable {
     enum Part: Sendable, Equatable {
         case literal([UInt8])
@@ -67,6 +67,9 @@ package struct TextPattern: Sendable, Equatable {
             }
         }
     }
+
+    /// Whether a client id or user name has to be written first.
+    var usesNames: Bool { parts.contains(.clientID) || parts.contains(.username) }
 
     /// Appends the text. Nothing is allocated but what the writer needs to grow.
     package func write(

@@ -3,8 +3,8 @@ import Base
 /// What the main thread asks of every loop.
 enum LoadCommand: Sendable {
     /// Opens the group's clients that are not open: so many a second over all loops, 0 for at
-    /// once.
-    case open(group: Int, perSecond: Double, start: Instant)
+    /// once. If sessions are to be forgotten, they begin anew and subscribe to nothing.
+    case open(group: Int, perSecond: Double, start: Instant, forgets: Bool)
     case publish(group: Int, PublishRound)
     /// Publishers stop; what is in flight may still be acknowledged.
     case pause(group: Int)

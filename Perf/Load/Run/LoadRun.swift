@@ -68,8 +68,8 @@ package final class LoadRun {
 
     // MARK: Commands
 
-    package func open(_ group: Int, perSecond: Double) {
-        give(.open(group: group, perSecond: perSecond, start: now))
+    package func open(_ group: Int, perSecond: Double, forgets: Bool = false) {
+        give(.open(group: group, perSecond: perSecond, start: now, forgets: forgets))
     }
 
     package func publish(_ group: Int, _ round: PublishRound) {

@@ -32,6 +32,8 @@ final class LoadWorker: LoopHandler {
     let tag: UInt8
     let tls: TLSContext?
     let usesFrames: Bool
+    /// See `LoadPlan.payloadBytes`; 0 if sizes differ.
+    let payloadBytes: Int
     let decodeOptions: DecodeOptions
 
     enum Timer {
@@ -51,6 +53,7 @@ final class LoadWorker: LoopHandler {
         number = Int(loop.worker.rawValue)
         tag = MessageStamp.tag(seed: plan.seed)
         usesFrames = plan.target.webSocketPath != nil
+        payloadBytes = plan.payloadBytes ?? 0
         decodeOptions = .client(plan.target.version)
         state = .allocate(capacity: 1)
         state.initialize(
@@ -129,7 +132,8 @@ final class LoadWorker: LoopHandler {
 
     private func obey(_ command: LoadCommand) {
         switch command {
-        case .open(let group, let perSecond, let start):
+        case .open(let group, let perSecond, let start, let forgets):
+            groups[group].forgets = forgets
             groups[group].openNext = 0
             groups[group].openStart = start.nanoseconds
             groups[group].openStep = perSecond > 0 ? 1e9 / perSecond : 0
@@ -179,7 +183,9 @@ final class LoadWorker: LoopHandler {
         let counters = loop.counters
         result.loopCounters = (counters.turns, counters.reads, counters.sends)
         for index in 0..<publisherCount {
-            result.sent.append((Int(publishers[index].stream), publishers[index].sequence))
+            let publisher = publishers[index]
+            result.sent.append(
+                (Int(publisher.stream), publisher.sequence &- publisher.uncounted))
         }
         for group in plan.groups.indices { appendTrackers(of: groups[group], to: &result) }
         return result
@@ -190,7 +196,7 @@ final class LoadWorker: LoopHandler {
             for stream in 0..<Int(group.checks.streams) {
                 result.trackers.append(
                     TrackedStream(
-                        stream: stream, isShared: true,
+                        stream: Int(group.checks.first) + stream, isShared: true,
                         tracker: trackers[Int(group.checks.sharedBase) + stream]))
             }
         }

@@ -28,7 +28,7 @@ struct WorkerLayout {
         var state = GroupState(
             total: Int32(group.count), clientBase: Int32(clientCount), clientCount: Int32(own),
             openNext: Int32(own))
-        state.checks = StreamCheck(group.expectation)
+        state.checks = StreamCheck(group)
         if state.checks.kind == .shared {
             state.checks.sharedBase = Int32(trackerCount)
             trackerCount += Int(state.checks.streams)

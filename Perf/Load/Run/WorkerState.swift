@@ -76,6 +76,8 @@ struct GroupState {
     var openNext: Int32
     var openStart: UInt64 = 0
     var openStep = 0.0
+    /// Sessions begin anew, to be forgotten.
+    var forgets = false
 
     // Publishing, as the plan says it and as the round goes.
     var qos = QoS.atMostOnce
@@ -84,6 +86,7 @@ struct GroupState {
     var windowMax: Int32 = 0
     var lag: UInt32 = 0
     var copies: UInt32 = 1
+    var isEmpty = false
     var firstStream: UInt32 = 0
     /// Bytes that one publisher writes in a turn.
     var batchBytes: Int32 = 0
@@ -96,6 +99,12 @@ struct GroupState {
     var cycle: UInt32 = 0
     var member: Int32 = 0
     var countMax = UInt32.max
+
+    var withoutPayload: GroupState {
+        var group = self
+        group.payloadBytes = 0
+        return group
+    }
 
     /// When a publisher's message should go, counted from the start of the round.
     func intended(_ count: UInt32, _ ordinal: Int32) -> UInt64 {
@@ -114,6 +123,7 @@ struct StreamCheck {
     }
 
     var kind = Kind.anything
+    var ignoresOrder = false
     var first: UInt32 = 0
     var streams: UInt32 = 0
     var among: UInt32 = 1
@@ -123,21 +133,25 @@ struct StreamCheck {
 
     init() {}
 
-    init(_ expectation: StreamExpectation) {
-        switch expectation {
+    init(_ group: ClientGroup) {
+        ignoresOrder = group.ignoresOrder
+        switch group.expectation {
         case .anything: break
         case .own(let first):
             kind = .own
             self.first = UInt32(first)
-        case .every(let streams):
+        case .every(let first, let streams):
             kind = .every
+            self.first = UInt32(first)
             self.streams = UInt32(streams)
-        case .dealt(let streams, let among):
+        case .dealt(let first, let streams, let among):
             kind = .dealt
+            self.first = UInt32(first)
             self.streams = UInt32(streams)
             self.among = UInt32(among)
-        case .shared(let streams):
+        case .shared(let first, let streams):
             kind = .shared
+            self.first = UInt32(first)
             self.streams = UInt32(streams)
         }
     }
@@ -156,21 +170,23 @@ struct StreamCheck {
 
     /// The client's tracker for a stream, counted from its first; nil if it must not receive it.
     func position(_ stream: UInt32, index: UInt32) -> UInt32? {
+        // A stream before the first becomes one far behind the last.
+        let offset = stream &- first
         switch kind {
-        case .anything: nil
-        case .own: stream == first &+ index ? 0 : nil
-        case .every, .shared: stream < streams ? stream : nil
+        case .anything: return nil
+        case .own: return offset == index ? 0 : nil
+        case .every, .shared: return offset < streams ? offset : nil
         case .dealt:
-            stream < streams && stream % among == index % among ? stream / among : nil
+            return offset < streams && offset % among == index % among ? offset / among : nil
         }
     }
 
     /// The stream of a client's tracker.
     func stream(position: Int, index: Int) -> Int {
         switch kind {
-        case .anything, .every, .shared: position
+        case .anything, .every, .shared: Int(first) + position
         case .own: Int(first) + index
-        case .dealt: position * Int(among) + index % Int(among)
+        case .dealt: Int(first) + position * Int(among) + index % Int(among)
         }
     }
 }

@@ -31,8 +31,8 @@ package struct LoadOptions: Sendable {
     package var countMax: UInt32 = .max
     package var countsSystemCalls = false
     package var comparesPayload = true
-    /// A multiplier of a preset's clients and rates.
-    package var scale = 1.0
+    /// Subscribers' sessions are stored while they are connected.
+    package var storesSessions = false
 
     package init(target: TargetOptions) { self.target = target }
 
@@ -110,6 +110,10 @@ package enum TrafficShape: String, Sendable, CaseIterable {
         var group = options.group("sub", options.subscribers ?? count)
         group.firstNumber = 0
         group.subscriptions = filters.map(options.subscribePlan)
+        if options.storesSessions {
+            group.cleanStart = false
+            group.sessionExpiry = 3600
+        }
         return group
     }
 
@@ -127,7 +131,7 @@ package enum TrafficShape: String, Sendable, CaseIterable {
         let publishers = publishers(
             options, topic: "\(options.prefix)/%mod_\(subscribers.count)/%i", default: 100)
         subscribers.expectation = .dealt(
-            streams: publishers.count, among: subscribers.count)
+            first: 0, streams: publishers.count, among: subscribers.count)
         return [subscribers, publishers]
     }
 
@@ -136,7 +140,7 @@ package enum TrafficShape: String, Sendable, CaseIterable {
         let topics = options.topics ?? publisherCount
         var subscribers = subscribers(
             options, (0..<topics).map { "\(options.prefix)/\($0)" }, 100)
-        subscribers.expectation = .every(streams: publisherCount)
+        subscribers.expectation = .every(first: 0, streams: publisherCount)
         return [
             subscribers,
             publishers(
@@ -147,7 +151,7 @@ package enum TrafficShape: String, Sendable, CaseIterable {
     private func shared(_ options: LoadOptions) -> [ClientGroup] {
         var subscribers = subscribers(options, ["$share/apus-perf/\(options.prefix)/#"], 4)
         let publishers = publishers(options, topic: "\(options.prefix)/%i")
-        subscribers.expectation = .shared(streams: publishers.count)
+        subscribers.expectation = .shared(first: 0, streams: publishers.count)
         return [subscribers, publishers]
     }
 }

@@ -31,7 +31,7 @@ struct Measurement {
 
     /// Everything counts from one intended time, a moment from now, so that all loops begin
     /// together.
-    mutating func run(publishing groups: [Int]) {
+    mutating func run(publishing groups: [Int], rates: [Int: Double] = [:]) {
         let start = run.now + .milliseconds(100)
         let from = start + options.warmUp
         let until = from + options.duration
@@ -41,7 +41,8 @@ struct Measurement {
             run.publish(
                 group,
                 PublishRound(
-                    start: start, perSecond: options.perSecond, countMax: options.countMax))
+                    start: start, perSecond: rates[group] ?? options.perSecond,
+                    countMax: options.countMax))
         }
         run.wait(from - run.now) { false }
         observer.began("measured")
@@ -70,33 +71,10 @@ struct Measurement {
     }
 
     private func sampleSeconds(from began: Instant, until: Instant) {
-        var last = run.counters
-        var lastTime = began
-        var cpu = CPUSpan(of: broker)
-        var own = CPUSpan(of: .own)
+        var sampler = SecondSampler(run, broker, observer, zero: began)
         while run.now < until {
-            let next = min(lastTime + .seconds(1), until)
-            run.wait(next - run.now) { isCountReached }
-            let counters = run.counters
-            let now = run.now
-            let span = Double((now - lastTime).nanoseconds) / 1e9
-            var sample = RunSample()
-            sample.atSeconds = Double((now - began).nanoseconds) / 1e9
-            sample.sent = Int(counters.sent - last.sent)
-            sample.received = Int(counters.received - last.received)
-            sample.receivedPerSecond = Double(sample.received) / span
-            let latency = run.takeSample()
-            if latency.count > 0 { sample.latency = latency.summary }
-            if !broker.isEmpty {
-                sample.brokerCPUCores = cpu.elapsed().seconds / span
-                sample.brokerMemoryBytes = broker.memoryBytes
-            }
-            sample.generatorCPUCores = own.elapsed().seconds / span
-            sample.connections = Int(counters.ready)
-            observer.sample(sample)
-            (last, lastTime) = (counters, now)
-            cpu = CPUSpan(of: broker)
-            own = CPUSpan(of: .own)
+            run.wait(min(sampler.next, until) - run.now) { isCountReached }
+            sampler.sample()
             if isCountReached { return }
         }
     }
@@ -118,8 +96,10 @@ struct Measurement {
         messagesPerSecond = Double(run.counters.received - before.received) / span
     }
 
-    /// Until everything has come, or nothing has for two seconds.
+    /// Until everything has come, or nothing has for two seconds (more, if draining may take
+    /// long).
     private func waitForTheRest() {
+        let quiet = max(options.drain / 5, min(.seconds(2), options.drain))
         var last = run.counters
         var quietSince = run.now
         run.wait(options.drain) {
@@ -127,16 +107,22 @@ struct Measurement {
             if counters.received != last.received || counters.acknowledged != last.acknowledged {
                 (last, quietSince) = (counters, run.now)
             }
-            return run.now - quietSince > .seconds(isComplete(counters) ? 0 : 2)
+            return isComplete(counters) || run.now - quietSince > quiet
         }
     }
 
     private func isComplete(_ counters: LoadCounters) -> Bool {
-        let copies = run.plan.groups.compactMap { $0.publishing?.copies }.max() ?? 1
         let isAcknowledged = options.qos == .atMostOnce || counters.acknowledged >= counters.sent
         let hasSubscribers = run.plan.groups.contains { !$0.subscriptions.isEmpty }
         return isAcknowledged
-            && (!hasSubscribers || counters.received >= counters.sent * UInt64(copies))
+            && (!hasSubscribers || counters.received >= expected(counters))
+    }
+
+    /// Deliveries to come of what was sent, where each message has as many copies.
+    private func expected(_ counters: LoadCounters) -> UInt64 {
+        let copies = Set(run.plan.groups.compactMap { $0.publishing?.copies })
+        // Else it is over when nothing comes any more.
+        return copies.count == 1 ? counters.sent * UInt64(copies.first ?? 1) : .max
     }
 
     // MARK: What came out

@@ -12,7 +12,7 @@ package struct ScenarioError: Error, CustomStringConvertible {
 ///
 /// ```
 ///  open subscribers, then publishers | warm-up | measured | (system calls counted) | drained
-///                                              ^ CPU from here ........................... to here
+///                                              ^ CPU from here ..................... to here
 /// ```
 /// CPU of the broker is divided by the deliveries of the same span, up to the last one; if system
 /// calls are counted, by those of the measured span alone.
@@ -21,12 +21,17 @@ package struct Throughput {
     package let name: String
     private let groups: [ClientGroup]
     private let broker: ProcessProbe
+    /// Messages a second by group, where groups differ.
+    private let rates: [Int: Double]
 
     package init(_ shape: TrafficShape, _ options: LoadOptions) {
         self.init(name: shape.rawValue, groups: shape.groups(options), options)
     }
 
-    package init(name: String, groups: [ClientGroup], _ options: LoadOptions) {
+    package init(
+        name: String, groups: [ClientGroup], rates: [Int: Double] = [:], _ options: LoadOptions
+    ) {
+        self.rates = rates
         self.options = options
         self.name = name
         self.groups = groups
@@ -42,59 +47,16 @@ package struct Throughput {
         let memoryBefore = broker.memoryBytes
         try Opening(run, options).openAll(observer)
         var measured = Measurement(run, broker, observer, options)
-        measured.run(publishing: groups.indices.filter { groups[$0].publishing != nil })
+        measured.run(
+            publishing: groups.indices.filter { groups[$0].publishing != nil }, rates: rates)
+        for group in groups.indices where !groups[group].cleanStart {
+            try Opening(run, options).forget(group)
+        }
         let outcome = run.finish()
         var end = measured.end(outcome)
         end.memoryBeforeBytes = memoryBefore
         observer.end(end, outcome)
         return end
-    }
-}
-
-/// Opens the groups of a run one after the other.
-struct Opening {
-    let run: LoadRun
-    let options: LoadOptions
-
-    init(_ run: LoadRun, _ options: LoadOptions) {
-        self.run = run
-        self.options = options
-    }
-
-    /// Seconds it took.
-    @discardableResult
-    func openAll(_ observer: any RunObserver) throws -> Double {
-        let start = run.now
-        for group in run.plan.groups.indices {
-            observer.began(
-                "opening \(run.plan.groups[group].count) of \(run.plan.groups[group].name)")
-            try open(group)
-        }
-        return Double((run.now - start).nanoseconds) / 1e9
-    }
-
-    /// Opens a group and waits until all of its clients are ready.
-    func open(_ group: Int) throws {
-        let before = run.counters
-        run.open(group, perSecond: options.connectsPerSecond)
-        let wanted = before.ready + UInt64(run.plan.groups[group].count)
-        run.wait(limit(group)) { run.counters.ready >= wanted || isHopeless(before) }
-        guard run.counters.ready >= wanted else {
-            let reason = run.failures.first?.text ?? "no answer in time"
-            throw ScenarioError(
-                "\(run.counters.ready - before.ready) of \(run.plan.groups[group].count) "
-                    + "clients of \(run.plan.groups[group].name) became ready: \(reason)")
-        }
-    }
-
-    private func isHopeless(_ before: LoadCounters) -> Bool {
-        run.counters.abandoned > before.abandoned
-    }
-
-    private func limit(_ group: Int) -> Duration {
-        let count = Double(run.plan.groups[group].count)
-        let paced = options.connectsPerSecond > 0 ? count / options.connectsPerSecond : 0
-        return .seconds(60 + Int(paced + count / 500))
     }
 }
 

@@ -18,6 +18,7 @@ extension LoadWorker {
         group.pointee.cycle = 0
         group.pointee.member = 0
         group.pointee.countMax = round.countMax
+        group.pointee.isEmpty = round.isEmpty
         for publisher in range(of: group.pointee) {
             publishers[publisher].roundBase = publishers[publisher].sequence
             publishers[publisher].due = group.pointee.isPaced ? 0 : round.countMax
@@ -120,7 +121,7 @@ extension LoadWorker {
         let sent = min(count, batch)
         guard sent > 0 else { return }
         publisher.pointee.due &-= UInt32(sent)
-        if publisher.pointee.template >= 0 {
+        if publisher.pointee.template >= 0, !group.pointee.isEmpty {
             sendTemplates(publisher, client, group.pointee, sent, now)
         } else {
             for _ in 0..<sent { sendRendered(publisher, client, group.pointee, now) }
@@ -136,7 +137,7 @@ extension LoadWorker {
         let size = Int(publisher.pointee.packetSize)
         let frame = usesFrames ? ClientFraming.headerSize(size) : 0
         let connection = client.pointee.connection
-        let start = loop.reserveOutput(connection, count * (frame + size))
+        let start = room(connection, count * (frame + size))
         let header = Int(publisher.pointee.payloadOffset)
         let template = templates + Int(publisher.pointee.template)
         let payload = size - header
@@ -170,9 +171,15 @@ extension LoadWorker {
     ) {
         guard let publishing = plan.groups[Int(client.pointee.group)].publishing else { return }
         let intended = intendedTime(publisher, group, now)
-        var values = plan.groups[Int(client.pointee.group)].values(
-            Int(client.pointee.index), plan.target, &state.pointee.random)
-        values.sequence = UInt64(publisher.pointee.sequence)
+        let group = group.isEmpty ? group.withoutPayload : group
+        var values = PatternValues(
+            number: plan.groups[Int(client.pointee.group)].firstNumber
+                + Int(client.pointee.index))
+        if publishing.topic.usesNames {
+            values = plan.groups[Int(client.pointee.group)].values(
+                Int(client.pointee.index), plan.target, &state.pointee.random)
+        }
+        values.sequence = UInt64(publisher.pointee.sequence &- publisher.pointee.roundBase)
         var packetID: UInt16 = 0
         if group.qos != .atMostOnce {
             packetID = publisher.pointee.window.take(intended: intended)
@@ -195,10 +202,12 @@ extension LoadWorker {
             packet.writeHeader(
                 to: place, topic: topic,
                 forwarded: UnsafeRawBufferPointer(start: nil, count: 0), subscriptionIDs: none)
+            if group.payloadBytes == 0 { return }
             let payload = place + packet.headerSize
             payload.copyMemory(from: filling, byteCount: Int(group.payloadBytes))
             mark.write(to: payload)
         }
+        if group.isEmpty { publisher.pointee.uncounted &+= 1 }
         publisher.pointee.sequence &+= 1
     }
 
