@@ -214,6 +214,32 @@ struct TopicTests {
         }
     }
 
+    @Test(
+        "levels counted eight bytes at a time are those that a walk finds",
+        arguments: Seed.series(4))
+    func countsLevels(seed: Seed) {
+        var random = SeededRandom(seed: seed.value)
+        for count in 1...254 {
+            let name = (0..<count).map { _ -> UInt8 in
+                // Bytes beside the slash, with and without the top bit, are likely too.
+                let choices: [UInt8] = [0x2F, 0x2E, 0x30, 0xAF, 0x61, 0xC3]
+                return choices[random.below(choices.count)]
+            }
+            let offset = random.below(3)
+            let bytes = [UInt8](repeating: 0x2F, count: offset) + name + [0x2F, 0x2F]
+            let levels = name.split(separator: 0x2F, omittingEmptySubsequences: false).count
+            let span = bytes.span.bytes
+            let part = ByteRange(offset: offset, count: count)
+            func isAccepted(_ levelsMax: Int) -> Bool {
+                let limits = TopicLimits(
+                    lengthMax: 300, levelLengthMax: 300, levelsMax: levelsMax)
+                return (try? TopicName.checkLimits(span, part, limits)) != nil
+            }
+            #expect(isAccepted(levels), "\(bytes)")
+            #expect(!isAccepted(levels - 1), "\(bytes)")
+        }
+    }
+
     @Test("levels are walked by bytes, empty ones included")
     func levels() {
         let topic = Array("/a//bc/".utf8)

@@ -29,6 +29,52 @@ package struct TopicLevels: Sendable {
     }
 }
 
+extension TopicLevels {
+    /// The longest name whose levels `count` counts: so many fit a byte.
+    @usableFromInline
+    static var countedBytesMax: Int { 254 }
+
+    /// The number of levels of a name, eight bytes at a time. The part lies inside of `bytes`.
+    @inlinable
+    static func count(_ bytes: RawSpan, _ part: ByteRange) -> Int {
+        let start = Int(part.offset)
+        let end = part.end
+        var offset = start
+        // Slashes by their position in the word, one byte each.
+        var sums: UInt64 = 0
+        while offset &+ 8 <= end {
+            sums &+= slashes(
+                bytes.unsafeLoadUnaligned(fromUncheckedByteOffset: offset, as: UInt64.self))
+            offset &+= 8
+        }
+        var count = 1
+        if offset < end {
+            if part.count >= 8 {
+                // The last eight bytes, without those that were counted: zeros take their places.
+                let word = bytes.unsafeLoadUnaligned(
+                    fromUncheckedByteOffset: end &- 8, as: UInt64.self)
+                sums &+= slashes(UInt64(littleEndian: word) &>> UInt64((offset &+ 8 &- end) &* 8))
+            } else {
+                while offset < end {
+                    let byte = bytes.unsafeLoad(fromUncheckedByteOffset: offset, as: UInt8.self)
+                    count &+= byte == 0x2F ? 1 : 0
+                    offset &+= 1
+                }
+            }
+        }
+        // The product's highest byte is the sum of all bytes.
+        return count &+ Int((sums &* 0x0101_0101_0101_0101) &>> 56)
+    }
+
+    /// 1 in each byte that is a slash.
+    @inlinable @inline(__always)
+    static func slashes(_ word: UInt64) -> UInt64 {
+        let others = word ^ 0x2F2F_2F2F_2F2F_2F2F
+        let low = (others & 0x7F7F_7F7F_7F7F_7F7F) &+ 0x7F7F_7F7F_7F7F_7F7F
+        return ~(low | others) &>> 7 & 0x0101_0101_0101_0101
+    }
+}
+
 /// Small comparisons of parts of spans, for topic code.
 @usableFromInline
 package enum LevelBytes {

@@ -19,13 +19,26 @@ package enum TopicName {
     }
 
     /// The limits alone, for a name that a decoder has checked as text: lengths and levels.
-    @usableFromInline
+    @inlinable
     package static func checkLimits(
         _ bytes: RawSpan, _ part: ByteRange, _ limits: TopicLimits
     ) throws(TopicFault) {
         guard part.count <= limits.lengthMax else { throw .tooLong }
-        // Too short to have as many levels, or as long a one.
-        if part.count < limits.levelsMax, part.count <= limits.levelLengthMax { return }
+        // Nearly every name: no level can be too long, so that only their number is left.
+        if part.count <= limits.levelLengthMax, part.count <= TopicLevels.countedBytesMax,
+            part.end <= bytes.byteCount
+        {
+            if part.count < limits.levelsMax { return }
+            guard TopicLevels.count(bytes, part) <= limits.levelsMax else { throw .tooManyLevels }
+            return
+        }
+        try checkLevels(bytes, part, limits)
+    }
+
+    @usableFromInline
+    static func checkLevels(
+        _ bytes: RawSpan, _ part: ByteRange, _ limits: TopicLimits
+    ) throws(TopicFault) {
         var levels = TopicLevels(part)
         var count = 0
         while let level = levels.next(bytes) {
