@@ -78,7 +78,8 @@ extension EventLoop {
     }
 
     package internal(set) var counters: LoopCounters {
-        _read { yield state.pointee.counters }
+        // Not `_read`: from another module its frame would be allocated with every call.
+        get { state.pointee.counters }
         _modify { yield &state.pointee.counters }
     }
 

@@ -63,6 +63,8 @@ struct DelayedFrames {
     }
 
     mutating func send(through turn: UInt64, _ outbox: Outbox) {
+        // Removing nothing from nothing would allocate, in every turn.
+        guard !frames.isEmpty else { return }
         for frame in frames where frame.turn <= turn {
             outbox.send(frame.kind, to: frame.place) { $0.append(frame.bytes) }
         }
