@@ -157,18 +157,6 @@ import Testing
         #expect(row.hasPrefix("<td>–</td><td>1"))
     }
 
-    @Test func `of very many runs some have curves and all have rows`() {
-        let runs = (0..<70).map { SampleRuns.run("b\($0)", seconds: 2) }
-        let html = ReportPage(runs: runs).html()
-        #expect(html.contains("Curves are drawn for the first 64 of 70 runs."))
-        let section = html.components(separatedBy: "<h2>Latency by percentile")[1]
-        let drawing = section.components(separatedBy: "<svg viewBox=\"0 0 880")[1]
-        #expect(
-            drawing.components(separatedBy: "</svg>")[0].components(separatedBy: "<path").count
-                == 65)
-        #expect(section.components(separatedBy: "<bdi>b69</bdi>").count > 2)
-    }
-
     @Test func `what no measurement can give is left out`() {
         let html = ReportPage(runs: [SampleRuns.absurd()]).html()
         #expect(html.contains("<td>no limit</td>"))

@@ -143,6 +143,13 @@ struct RuleTests {
 
     private static let names = [
         RuleSample(
+            rule: NamingRules.inlinable, path: "Sources/Base/A.swift",
+            bad: "package struct A {\n    @inlinable\n    package init() {}\n}",
+            good: "@usableFromInline\npackage struct A {\n    @inlinable package init() {}\n}\n"
+                + "package struct B {\n    package init() {}\n}\nextension A {\n    @inlinable\n"
+                + "    package var b: Int { 1 }\n}",
+            line: 2),
+        RuleSample(
             rule: NamingRules.endings, path: "Tests/TestKit/A.swift",
             bad: "final class SessionManager {",
             good: "struct Metadata {\nlet manager = SessionTable()"),

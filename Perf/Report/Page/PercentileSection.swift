@@ -15,7 +15,7 @@ enum PercentileSection {
             summary: summary(entries),
             x: .percentiles("percentile", ninesMax: nines),
             y: .log("latency", values: values, label: FigureText.latency))
-        plot.series = runs.curved.filter { curve($0) != nil }.map { entry in
+        plot.series = entries.map { entry in
             PlotSeries(style: entry.style, points: points(entry))
         }
         return PlotSection(
@@ -25,7 +25,7 @@ enum PercentileSection {
                 arrival at the subscriber: so many per cent took at most so long. Each further \
                 nine is as wide as the last.
                 """,
-            legend: legend(runs, entries), notes: runs.curvesNote, tables: [table(entries)])
+            legend: legend(runs, entries), tables: [table(entries)])
     }
 
     private static func curve(_ entry: ReportRuns.Entry) -> LatencyCurve? {

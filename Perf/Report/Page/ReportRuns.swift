@@ -41,18 +41,6 @@ struct ReportRuns: Sendable {
         }
     }
 
-    /// More curves than this in one plot show nothing; tables have rows for all.
-    static let curvesMax = 64
-
-    /// The runs that plots have a curve for.
-    var curved: [Entry] { Array(entries.prefix(Self.curvesMax)) }
-
-    /// Says so if that is not all of them.
-    var curvesNote: [Markup] {
-        guard entries.count > Self.curvesMax else { return [] }
-        return ["Curves are drawn for the first \(Self.curvesMax) of \(entries.count) runs."]
-    }
-
     /// By label, in the order of the first run of each.
     var groups: [Group] { Self.grouped(entries) }
 

@@ -12,7 +12,7 @@ struct TimeSections {
 
     init(_ runs: ReportRuns) {
         self.runs = runs
-        entries = runs.curved.filter { !$0.record.samples.isEmpty }
+        entries = runs.entries.filter { !$0.record.samples.isEmpty }
         let first = entries.compactMap { $0.record.samples.first?.atSeconds }.min() ?? 0
         axis = .time(
             first <= 0 ? "time since the end of the warm-up" : "time",
@@ -42,7 +42,7 @@ struct TimeSections {
         return PlotSection(
             plot: plot,
             explanation: "Messages that arrived at subscribers in each second. \(merged)",
-            legend: PercentileSection.legend(runs, entries), notes: faults + runs.curvesNote,
+            legend: PercentileSection.legend(runs, entries), notes: faults,
             foldedTable: table("Throughput over time, per second") {
                 FigureText.rate(mean($0.map(\.receivedPerSecond)))
             })
@@ -69,7 +69,7 @@ struct TimeSections {
                 time in which nothing arrived. \(merged)
                 """,
             legend: PercentileSection.legend(runs, entries),
-            notes: faults + runs.curvesNote,
+            notes: faults,
             foldedTable: table("Latency over time: 99th percentile") {
                 FigureText.latency(largest($0.compactMap { $0.latency?.p99 }))
             })
@@ -99,7 +99,7 @@ struct TimeSections {
                 A generator near the number of its loops was itself the limit. \(merged)
                 """,
             legend: PercentileSection.legend(runs, entries),
-            notes: faults + runs.curvesNote,
+            notes: faults,
             foldedTable: table("Cores busy over time: broker") {
                 FigureText.number(mean($0.compactMap(\.brokerCPUCores)))
             })

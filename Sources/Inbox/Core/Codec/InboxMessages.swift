@@ -54,7 +54,6 @@ package struct PushMessage: Equatable, Sendable {
 package struct PushFlags: Equatable, Sendable {
     @usableFromInline package var rawValue: UInt8
 
-    @inlinable
     package init(rawValue: UInt8) { self.rawValue = rawValue }
 
     package init(qos: UInt8, retain: Bool, isRedelivery: Bool, owesPubrel: Bool) {
@@ -62,12 +61,12 @@ package struct PushFlags: Equatable, Sendable {
             (qos & 3) | (retain ? 4 : 0) | (isRedelivery ? 8 : 0) | (owesPubrel ? 16 : 0)
     }
 
-    @inlinable package var qos: UInt8 { rawValue & 3 }
-    @inlinable package var retain: Bool { rawValue & 4 != 0 }
+    package var qos: UInt8 { rawValue & 3 }
+    package var retain: Bool { rawValue & 4 != 0 }
     /// It may have been sent before: DUP.
-    @inlinable package var isRedelivery: Bool { rawValue & 8 != 0 }
+    package var isRedelivery: Bool { rawValue & 8 != 0 }
     /// PUBREC was received: send PUBREL, not the message.
-    @inlinable package var owesPubrel: Bool { rawValue & 16 != 0 }
+    package var owesPubrel: Bool { rawValue & 16 != 0 }
 }
 
 extension PushMessage.Entry {

@@ -97,20 +97,18 @@ package struct InsertCommand: Equatable, Sendable {
 package struct DeliveryOptions: Equatable, Sendable {
     @usableFromInline package var rawValue: UInt8
 
-    @inlinable
     package init(rawValue: UInt8) { self.rawValue = rawValue }
 
     /// - Parameters:
     ///   - qos: granted, 0 to 2.
     ///   - queuesQoS0: QoS 0 is kept for an offline session.
-    @inlinable
     package init(qos: UInt8, retain: Bool = false, queuesQoS0: Bool = false) {
         rawValue = (qos & 3) | (retain ? 4 : 0) | (queuesQoS0 ? 8 : 0)
     }
 
-    @inlinable package var qos: UInt8 { rawValue & 3 }
-    @inlinable package var retain: Bool { rawValue & 4 != 0 }
-    @inlinable package var queuesQoS0: Bool { rawValue & 8 != 0 }
+    package var qos: UInt8 { rawValue & 3 }
+    package var retain: Bool { rawValue & 4 != 0 }
+    package var queuesQoS0: Bool { rawValue & 8 != 0 }
     /// Only `qos` and `retain`, and `qos` is one of the three.
     var stored: UInt8 { rawValue & 7 }
     var isValid: Bool { rawValue & 3 != 3 && rawValue & 0xF0 == 0 }

@@ -59,6 +59,7 @@ package enum KeyOrder {
 }
 
 /// A part of a store's key space: `start ..< end`; without an end it reaches to the last key.
+@usableFromInline
 package struct KeyBounds: Equatable, Sendable {
     /// First key inside.
     package var start: [UInt8]

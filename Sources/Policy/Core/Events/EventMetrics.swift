@@ -16,7 +16,7 @@ package struct EventMetrics: ~Copyable {
     @usableFromInline var base: UnsafeMutablePointer<UInt64>
     @usableFromInline var capacity: Int
 
-    package init() {
+    @usableFromInline package init() {
         invariant(
             EventKind.allCases.count <= Self.eventCount
                 && DropReason.allCases.count <= Self.dropCount, "counter rows are too short")

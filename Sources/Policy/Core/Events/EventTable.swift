@@ -40,6 +40,7 @@ package struct EventRow: Sendable {
 }
 
 /// All kinds of events, in the order of their numbers.
+@usableFromInline
 package enum EventTable {
     package static let rows: [EventRow] = [
         row(.authError, "AUTH_ERROR", .channel, .warning),
