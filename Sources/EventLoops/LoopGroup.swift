@@ -61,12 +61,14 @@ package final class LoopGroup {
         unixPaths = []
     }
 
+    /// Processors that this process may run on.
+    package static var processorCount: Int { max(Int(apus_allowed_cpu_count()), 1) }
+
     /// Workers for this process: the processors that it may run on, or fewer if its control group
     /// has a quota (rounded up, at least one).
     package static var defaultWorkerCount: Int {
-        let processors = Int(apus_allowed_cpu_count())
-        guard let quota = ProcessorQuota.ofThisProcess else { return max(processors, 1) }
-        return max(min(processors, quota), 1)
+        guard let quota = ProcessorQuota.ofThisProcess else { return processorCount }
+        return max(min(processorCount, quota), 1)
     }
 }
 
@@ -112,7 +114,7 @@ private final class LoopStart: @unchecked Sendable {
     private func run() {
         apus_name_thread("loop-\(worker.rawValue)")
         if options.pinsThreads {
-            let position = Int(worker.rawValue) % Int(apus_allowed_cpu_count())
+            let position = Int(worker.rawValue) % LoopGroup.processorCount
             _ = apus_pin_thread(apus_allowed_cpu(Int32(position)))
         }
         let loop = openLoop()

@@ -17,7 +17,9 @@ extension NodeOptions {
             poller: PollerKind(configuration.poller),
             workers: configuration.loops == 0
                 ? LoopGroup.defaultWorkerCount : configuration.loops)
-        loops.pinsThreads = configuration.pinsLoops
+        // Fewer loops than processors wake up cheaper where their clients run than in a fixed place.
+        loops.pinsThreads =
+            configuration.pinsLoops && loops.workers >= LoopGroup.processorCount
         loops.tls.handshakesMax = served.map(\.handshakes).max() ?? loops.tls.handshakesMax
         loops.handshakeTime = served.map(\.connectTimeout).max() ?? loops.handshakeTime
         limits = NodeLimitStore(

@@ -17,7 +17,8 @@ package enum OptionTable {
             "Worker loops; auto is one per processor that the process may use."),
         .flag(
             "pinLoops", \.pinsLoops, .restart,
-            "Bind each loop to one processor; off where other programs share them."),
+            "Bind each loop to one processor if there are as many loops; off where others share them."
+        ),
         .choice(
             "poller", \.poller, .restart,
             "The kernel's interface for sockets; auto chooses and prints its choice."),
