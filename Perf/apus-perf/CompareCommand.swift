@@ -48,8 +48,9 @@ struct CompareCommand: ParsableCommand {
         guard let command = scenario.first, !command.hasPrefix("-") else {
             throw ValidationError("after -- comes a scenario, such as: -- pair -q 1")
         }
-        guard !["compare", "report"].contains(command) else {
-            throw ValidationError("\(command) is no scenario")
+        // A search makes many runs, and not the same ones for each broker.
+        guard !["compare", "report", "autorate"].contains(command) else {
+            throw ValidationError("\(command) is no scenario of one run")
         }
         guard (1...Comparison.Options.roundsMax).contains(rounds) else {
             throw ValidationError("--rounds lies between 1 and \(Comparison.Options.roundsMax)")
@@ -93,7 +94,7 @@ struct CompareCommand: ParsableCommand {
             _ = FileManager.default.createFile(atPath: path, contents: nil)
         }
         guard let file = FileHandle(forWritingAtPath: path) else {
-            throw ValidationError("--json: \(path) cannot be written")
+            throw ComparisonError(subject: path, reason: "cannot be written")
         }
         try file.seekToEnd()
         try file.write(contentsOf: Data(try record.text().utf8))
@@ -137,8 +138,9 @@ final class GeneratorProcess: Sendable {
         let status = try wait(for: words)
         let record = try? RunRecordReader.read(path: path).last
         guard var record, record.end != nil, status == 0 || status == Self.faultStatus else {
-            throw ValidationError(
-                "the scenario failed against \(broker.spec.name) (status \(status))")
+            throw ComparisonError(
+                subject: broker.spec.name,
+                reason: "the scenario left no whole run (status \(status))")
         }
         if status == Self.faultStatus { state.withLock { $0.hasFoundFault = true } }
         record.head.options = scenario

@@ -58,6 +58,16 @@ import Testing
             ])
     }
 
+    @Test func `runs without messages have no figures of messages`() {
+        let runs = ["a", "b"].map { broker in
+            var run = Self.run(broker, 0, 5)
+            run.end?.received = 0
+            run.end?.bytesPerConnection = 700
+            return run
+        }
+        #expect(RatioTable(runs).blocks.first?.rows.map(\.figure) == [.bytesPerConnection])
+    }
+
     @Test func `one broker alone, no runs, runs without an end and equal runs have no ratios`() {
         #expect(RatioTable([]).blocks.isEmpty)
         #expect(RatioTable([Self.run("a", 1, 1)]).blocks.isEmpty)

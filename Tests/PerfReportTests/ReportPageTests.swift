@@ -104,6 +104,16 @@ import Testing
         }
     }
 
+    @Test func `memory before and after is a slope, but not of a run with messages`() {
+        var run = SampleRuns.idle("apus", bytesEach: 500)
+        run.samples = []
+        let section = ReportPage(runs: [run]).html().components(
+            separatedBy: "<h2>Memory against connections")
+        #expect(section.count == 2 && section[1].contains("apus: 500 bytes per connection"))
+        run.end?.sent = 1
+        #expect(!ReportPage(runs: [run]).html().contains("Memory against connections"))
+    }
+
     @Test func `a plot of load or of scaling needs runs that differ in that alone`() {
         let load = ReportPage(runs: SampleRuns.load("apus", knee: 26_000)).html()
         #expect(load.contains("Latency against offered load"))

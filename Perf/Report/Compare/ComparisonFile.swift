@@ -150,6 +150,11 @@ package struct ComparisonError: Error, Equatable, CustomStringConvertible {
     package var subject: String
     package var reason: String
 
+    package init(subject: String, reason: String) {
+        self.subject = subject
+        self.reason = reason
+    }
+
     package var description: String { "\(subject): \(reason)" }
 }
 

@@ -176,9 +176,9 @@ package struct RatioTable: Sendable {
                 case .p50: end.latency?.value(at: 50)
                 case .p99: end.latency?.value(at: 99)
                 case .p999: end.latency?.value(at: 99.9)
-                case .cpu: end.cpuPerMessage?.whole
-                case .cpuUser: end.cpuPerMessage?.user
-                case .syscalls: end.syscallsPerMessage
+                case .cpu: end.received > 0 ? end.cpuPerMessage?.whole : nil
+                case .cpuUser: end.received > 0 ? end.cpuPerMessage?.user : nil
+                case .syscalls: end.received > 0 ? end.syscallsPerMessage : nil
                 case .cores: end.brokerCPUCores
                 case .memory: end.memoryAfterBytes.map(Double.init)
                 case .bytesPerConnection: end.bytesPerConnection

@@ -46,7 +46,12 @@ enum MemorySection {
                 else { continue }
                 found[Double(connections), default: []].append(Double(bytes))
             }
-            if let connections = record.end?.connections, let bytes = record.end?.memoryAfterBytes {
+            // Messages need memory too: the ends tell of connections alone only without them.
+            guard let end = record.end, end.sent == 0, end.received == 0,
+                let connections = end.connections, connections > 0
+            else { continue }
+            if let bytes = end.memoryBeforeBytes { found[0, default: []].append(Double(bytes)) }
+            if let bytes = end.memoryAfterBytes {
                 found[Double(connections), default: []].append(Double(bytes))
             }
         }

@@ -8,7 +8,7 @@ enum OwnerSection {
         guard !entries.isEmpty else { return "" }
         return """
             <section><h2>Memory by owner</h2>
-            <p class="explanation">What the broker itself says its memory is used for.</p>
+            <p class="explanation">The broker's memory by what owns it, as far as that is known.</p>
             \(Markup(joining: entries.map(table)))</section>
 
             """

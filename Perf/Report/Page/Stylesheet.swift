@@ -76,7 +76,7 @@ enum Stylesheet {
         th:first-child{text-align:left;padding-left:0}
         tbody th{font-weight:500;min-width:150px;max-width:320px;overflow-wrap:anywhere}
         .owners .wide{width:40%;text-align:left}
-        .bar{display:inline-block;height:10px;min-width:1px;border-radius:2px}
+        .bar{display:inline-block;height:10px;border-radius:2px}
         .unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
         details summary{cursor:pointer;color:var(--soft);font-size:13px;margin:8px 0}
         details caption{display:none}
