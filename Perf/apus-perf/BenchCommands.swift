@@ -23,7 +23,11 @@ struct ClientArguments: ParsableArguments {
         help: "Seconds that a session outlives its connection (MQTT 5).")
     var sessionExpiry: UInt32 = 0
 
-    func apply(to group: inout ClientGroup) {
+    @Flag(help: "Client ids are the prefix and the number alone.")
+    var shortids = false
+
+    func apply(to group: inout ClientGroup, prefix: String) {
+        if shortids { group.clientID = TextPattern("\(prefix)%i") }
         group.firstNumber = first
         group.cleanStart = clean != "false"
         group.sessionExpiry = sessionExpiry
@@ -41,14 +45,14 @@ struct PublishCommand: ParsableCommand {
     func run() throws {
         var options = try LoadOptions(connection, common, traffic)
         options.publishers = clients.count
-        if let interval = traffic.messageInterval, interval > 0 {
-            options.perSecond = 1000 / interval * Double(clients.count)
-        }
+        // As emqtt_bench: one message a second of each, unless something else is said.
+        let interval = traffic.messageInterval ?? (traffic.rate > 0 ? 0 : 1000)
+        if interval > 0 { options.perSecond = 1000 / interval * Double(clients.count) }
         var groups = TrafficShape.publish.groups(options)
         groups[0].publishing?.topic = TextPattern(clients.topic)
-        clients.apply(to: &groups[0])
+        clients.apply(to: &groups[0], prefix: common.prefix)
         let observer = try Observers(common)
-        try observer.finish(Throughput(name: "pub", groups: groups, options).run(observer))
+        try observer.finish(Throughput(name: "pub", groups: groups, options).run(observer), options)
     }
 }
 
@@ -70,8 +74,8 @@ struct SubscribeCommand: ParsableCommand {
         var groups = TrafficShape.subscribe.groups(options)
         groups[0].subscriptions[0].filter = TextPattern(clients.topic)
         if let streams { groups[0].expectation = .every(first: 0, streams: streams) }
-        clients.apply(to: &groups[0])
+        clients.apply(to: &groups[0], prefix: common.prefix)
         let observer = try Observers(common)
-        try observer.finish(Throughput(name: "sub", groups: groups, options).run(observer))
+        try observer.finish(Throughput(name: "sub", groups: groups, options).run(observer), options)
     }
 }

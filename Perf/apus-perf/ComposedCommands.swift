@@ -17,7 +17,7 @@ struct MixedCommand: ParsableCommand {
         let (groups, rates) = Mixed.make(options, devices: count)
         let observer = try Observers(common)
         try observer.finish(
-            Throughput(name: "mixed", groups: groups, rates: rates, options).run(observer))
+            Throughput(name: "mixed", groups: groups, rates: rates, options).run(observer), options)
     }
 }
 
@@ -39,7 +39,7 @@ struct PresetCommand: ParsableCommand {
         }
         let options = try LoadOptions(connection, common, traffic)
         let observer = try Observers(common)
-        try observer.finish(found.scaled(scale).run(options, observer))
+        try observer.finish(found.scaled(scale).run(options, observer), options)
     }
 }
 

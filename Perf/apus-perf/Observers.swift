@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import MQTT
 import PerfLoad
 import PerfReport
 
@@ -56,11 +57,13 @@ final class Observers: RunObserver {
         try? file.write(contentsOf: Data(text.utf8))
     }
 
-    /// Exit status 1 if something was wrong that must not be.
-    func finish(_ end: RunEnd) throws {
+    /// Exit status 1 if something was wrong that must not be; loss, only where it was promised
+    /// that there is none.
+    func finish(_ end: RunEnd, _ options: LoadOptions) throws {
+        let isPromised = min(options.qos, options.subscribeQoS ?? options.qos) > .atMostOnce
         let isWrong =
             end.duplicates > 0 || (end.misrouted ?? 0) > 0 || (end.corrupt ?? 0) > 0
-            || end.orderViolations > 0
+            || end.orderViolations > 0 || isPromised && end.lost > 0
         if isWrong { throw ExitCode(1) }
     }
 }

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Base
+import MQTT
 import PerfLoad
 
 /// Commands about connections and about what waits in the broker.
@@ -14,7 +15,7 @@ struct ConnectCommand: ParsableCommand {
     func run() throws {
         let options = try LoadOptions(connection, common, traffic)
         let observer = try Observers(common)
-        try observer.finish(Connections(.open, clients: count, options).run(observer))
+        try observer.finish(Connections(.open, clients: count, options).run(observer), options)
     }
 }
 
@@ -30,7 +31,7 @@ struct IdleCommand: ParsableCommand {
     func run() throws {
         let options = try LoadOptions(connection, common, traffic)
         let observer = try Observers(common)
-        try observer.finish(Connections(.idle, clients: count, options).run(observer))
+        try observer.finish(Connections(.idle, clients: count, options).run(observer), options)
     }
 }
 
@@ -47,7 +48,7 @@ struct StormCommand: ParsableCommand {
         let options = try LoadOptions(connection, common, traffic)
         let observer = try Observers(common)
         try observer.finish(
-            Connections(.storm, clients: count, rounds: rounds, options).run(observer))
+            Connections(.storm, clients: count, rounds: rounds, options).run(observer), options)
     }
 }
 
@@ -61,10 +62,11 @@ struct RetainCommand: ParsableCommand {
     @Option(help: "Filter behind prefix/retained/: # or +/+.") var filter = "#"
 
     func run() throws {
-        let options = try LoadOptions(connection, common, traffic)
+        var options = try LoadOptions(connection, common, traffic)
+        options.qos = max(options.qos, .atLeastOnce)
         let observer = try Observers(common)
         let kind = Stored.Kind.retained(messages: messages, filter: filter)
-        try observer.finish(Stored(kind, options).run(observer))
+        try observer.finish(Stored(kind, options).run(observer), options)
     }
 }
 
@@ -82,6 +84,6 @@ struct OfflineCommand: ParsableCommand {
         options.qos = max(options.qos, .atLeastOnce)
         let observer = try Observers(common)
         let kind = Stored.Kind.offline(messagesEach: messages)
-        try observer.finish(Stored(kind, options).run(observer))
+        try observer.finish(Stored(kind, options).run(observer), options)
     }
 }

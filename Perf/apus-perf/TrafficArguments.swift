@@ -24,6 +24,12 @@ struct RunArguments: ParsableArguments {
     @Option(help: "File to which the run is appended, a line of JSON for each second.")
     var json: String?
 
+    @Option(help: "What reports are to call the broker.")
+    var broker: String?
+
+    @Option(help: "Loops of the broker: the axis of scaling plots.")
+    var brokerLoops: Int?
+
     @Option(help: "The run's name in reports.")
     var name: String?
 
@@ -73,13 +79,17 @@ struct TrafficArguments: ParsableArguments {
     var messageInterval: Double?
 
     @Option(
-        name: [.customShort("L"), .customLong("limit")], help: "Messages of each publisher.")
-    var limit: UInt32?
+        name: [.customShort("L"), .customLong("limit")],
+        help: "Messages of all publishers together, 0 for no limit.")
+    var limit = 0
 
     @Option(
         name: [.customShort("w"), .customLong("wait-before-publishing")],
-        help: "Seconds of publishing before measuring begins.")
-    var warmUp = 2.0
+        help: "true: nobody publishes before all clients are ready. There is no other way here.")
+    var waits = "true"
+
+    @Option(help: "Seconds of publishing before measuring begins.")
+    var warmup = 2.0
 
     @Option(help: "Seconds measured.")
     var duration = 10.0
@@ -115,6 +125,8 @@ extension LoadOptions {
         poller = run.poller
         seed = run.seed
         prefix = run.prefix
+        brokerName = run.broker ?? ""
+        brokerLoops = run.brokerLoops
         try take(traffic)
     }
 
@@ -138,8 +150,11 @@ extension LoadOptions {
         if let interval = traffic.messageInterval, interval > 0 {
             perSecond = 1000 / interval * Double(publishers ?? 1)
         }
-        countMax = traffic.limit ?? .max
-        warmUp = .milliseconds(Int(traffic.warmUp * 1000))
+        guard traffic.waits == "true" else {
+            throw ValidationError("-w: clients always wait for all others")
+        }
+        limit = max(traffic.limit, 0)
+        warmUp = .milliseconds(Int(traffic.warmup * 1000))
         duration = .milliseconds(Int(traffic.duration * 1000))
         drain = .milliseconds(Int(traffic.drain * 1000))
         countsSystemCalls = traffic.syscalls

@@ -14,7 +14,7 @@ extension TrafficCommand {
     func run() throws {
         let options = try LoadOptions(connection, common, traffic)
         let observer = try Observers(common)
-        try observer.finish(Throughput(Self.shape, options).run(observer))
+        try observer.finish(Throughput(Self.shape, options).run(observer), options)
     }
 }
 

@@ -96,7 +96,7 @@ struct CheckingTests {
     func seeds() throws {
         let broker = try FaultyBroker(.none)
         var options = LoadOptions.brief(broker.address)
-        options.countMax = 20
+        options.limit = 60
         let first = try Throughput(.pair, options).run(RunMemory())
         #expect(first.sent == 60)
         #expect(first.received == 60)
@@ -104,7 +104,7 @@ struct CheckingTests {
         var groups = TrafficShape.pair.groups(options)
         // Publishes under the first seed's tag would be 1; a subscriber of seed 2 ignores them.
         groups.removeLast()
-        options.countMax = .max
+        options.limit = 0
         options.drain = .zero
         let listening = try Throughput(name: "sub", groups: groups, options).run(RunMemory())
         #expect(listening.received == 0)

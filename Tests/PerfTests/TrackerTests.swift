@@ -1,8 +1,7 @@
 import Base
 import TestKit
 import Testing
-
-@testable import PerfLoad
+import PerfLoad
 
 @Suite("What a subscriber has of a stream")
 struct TrackerTests {

@@ -1,12 +1,14 @@
 /// Packet ids of QoS 2 messages that a subscriber has received and not yet seen released.
 ///
 /// Grows with the highest id the broker uses, to 8 KiB at most; nothing without QoS 2.
-struct PacketIDBits {
+package struct PacketIDBits {
     private var words: UnsafeMutablePointer<UInt64>?
     private var wordCount: UInt16 = 0
 
+    package init() {}
+
     /// False if the id was there already: the message is one that we know.
-    mutating func insert(_ id: UInt16) -> Bool {
+    package mutating func insert(_ id: UInt16) -> Bool {
         let word = id >> 6
         if word >= wordCount { grow(word + 1) }
         guard let words else { return true }
@@ -15,12 +17,12 @@ struct PacketIDBits {
         return words[Int(word)] & bit == 0
     }
 
-    func remove(_ id: UInt16) {
+    package func remove(_ id: UInt16) {
         guard let words, id >> 6 < wordCount else { return }
         words[Int(id >> 6)] &= ~(1 << UInt64(id & 63))
     }
 
-    mutating func free() {
+    package mutating func free() {
         words?.deallocate()
         words = nil
         wordCount = 0

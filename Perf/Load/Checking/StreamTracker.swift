@@ -6,9 +6,9 @@ import Base
 ///  0 ........ next - 1 | next ...        passed over and not seen: bits, none while all is well
 /// ```
 /// 24 bytes; the bits are allocated at the first gap. Bound: a gap of `gapMax` messages.
-struct StreamTracker {
+package struct StreamTracker {
     /// A jump beyond this is no loss but a broken message.
-    static let gapMax: UInt32 = 1 << 26
+    package static let gapMax: UInt32 = 1 << 26
 
     /// The sequence number behind the highest seen.
     private(set) var next: UInt32 = 0
@@ -17,7 +17,9 @@ struct StreamTracker {
     private var wordCount: UInt32 = 0
     private var missing: UnsafeMutablePointer<UInt64>?
 
-    enum Arrival {
+    package init() {}
+
+    package enum Arrival {
         /// The next one, or one behind a gap.
         case inOrder
         /// It fills a gap: it was overtaken.
@@ -26,7 +28,7 @@ struct StreamTracker {
         case impossible
     }
 
-    mutating func note(_ sequence: UInt32) -> Arrival {
+    package mutating func note(_ sequence: UInt32) -> Arrival {
         if sequence == next, sequence < .max {
             next &+= 1
             return .inOrder
@@ -49,22 +51,22 @@ struct StreamTracker {
     }
 
     /// Messages seen at least once.
-    var distinctCount: Int { Int(next) - missingCount }
+    package var distinctCount: Int { Int(next) - missingCount }
 
-    var missingCount: Int {
+    package var missingCount: Int {
         guard let missing else { return 0 }
         return (0..<Int(wordCount)).reduce(0) { $0 + missing[$1].nonzeroBitCount }
     }
 
     /// Messages that both have seen: of a shared group, each must have gone to one.
-    func overlap(with other: StreamTracker) -> Int {
+    package func overlap(with other: StreamTracker) -> Int {
         let end = min(next, other.next)
         return (0..<end).reduce(0) {
             $0 + (isMissing($1) || other.isMissing($1) ? 0 : 1)
         }
     }
 
-    func free() { missing?.deallocate() }
+    package func free() { missing?.deallocate() }
 
     private func isMissing(_ sequence: UInt32) -> Bool {
         guard let missing, sequence >> 6 >= firstWord, sequence >> 6 < firstWord + wordCount

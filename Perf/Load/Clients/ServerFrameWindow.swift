@@ -5,22 +5,24 @@ import WebSocket
 /// `FrameDecoder`, for servers that frame correctly or are cut off.
 ///
 /// A plain value in the client's record; see `PlainWindow` for how the buffer is used.
-struct ServerFrameWindow {
+package struct ServerFrameWindow {
     private var window = PlainWindow()
     /// Payload bytes of the open frame still to come.
     private var remaining: UInt32 = 0
 
-    enum Event: Equatable {
+    package init() {}
+
+    package enum Event: Equatable, Sendable {
         case exhausted
         case ping(ByteRange)
         case close
         case fault
     }
 
-    var plainCount: Int { Int(window.plain) }
+    package var plainCount: Int { Int(window.plain) }
 
     /// To be called until it is exhausted, with the same bytes.
-    mutating func decode(_ buffer: UnsafeMutableRawBufferPointer) -> Event {
+    package mutating func decode(_ buffer: UnsafeMutableRawBufferPointer) -> Event {
         guard let base = buffer.baseAddress else { return .exhausted }
         while true {
             let start = window.rawStart
@@ -55,7 +57,7 @@ struct ServerFrameWindow {
     }
 
     /// The client took `consumed` plain bytes: how many to drop from the front.
-    mutating func settle(_ buffer: UnsafeMutableRawBufferPointer, consumed: Int) -> Int {
+    package mutating func settle(_ buffer: UnsafeMutableRawBufferPointer, consumed: Int) -> Int {
         window.settle(buffer, consumed: consumed)
     }
 

@@ -1,4 +1,4 @@
-import Foundation
+import Base
 import PerfReport
 
 /// Where the memory of processes lies, as the kernel names it: heap, other anonymous memory,
@@ -10,19 +10,16 @@ package enum MemoryOwners {
     package static func read(_ pids: [Int32]) -> [String: Int] {
         var owners: [String: Int] = [:]
         for pid in pids {
-            guard let text = try? String(contentsOfFile: "/proc/\(pid)/smaps", encoding: .utf8)
-            else { continue }
+            guard let text = ProcFile.text("/proc/\(pid)/smaps") else { continue }
             for (owner, bytes) in parse(text) { owners[owner, default: 0] += bytes }
         }
-        if let text = try? String(contentsOfFile: "/proc/net/sockstat", encoding: .utf8),
-            let pages = socketPages(text)
-        {
+        if let text = ProcFile.text("/proc/net/sockstat"), let pages = socketPages(text) {
             owners["sockets of this machine (kernel)"] = pages * 4096
         }
         return owners
     }
 
-    static func parse(_ smaps: String) -> [String: Int] {
+    package static func parse(_ smaps: String) -> [String: Int] {
         var owners: [String: Int] = [:]
         var owner = ""
         for line in smaps.split(separator: "\n") {
@@ -45,7 +42,7 @@ package enum MemoryOwners {
     }
 
     /// `TCP: inuse 9 orphan 0 tw 0 alloc 12 mem 3`
-    static func socketPages(_ sockstat: String) -> Int? {
+    package static func socketPages(_ sockstat: String) -> Int? {
         guard let line = sockstat.split(separator: "\n").first(where: { $0.hasPrefix("TCP:") })
         else { return nil }
         let fields = line.split(separator: " ")
@@ -55,8 +52,16 @@ package enum MemoryOwners {
         return Int(fields[place + 1])
     }
 
-    static func growth(from before: [String: Int], to after: [String: Int]) -> [OwnerBytes] {
+    package static func growth(from before: [String: Int], to after: [String: Int]) -> [OwnerBytes]
+    {
         after.map { OwnerBytes(owner: $0.key, bytes: $0.value - (before[$0.key] ?? 0)) }
             .sorted { ($1.bytes, $0.owner) < ($0.bytes, $1.owner) }
+    }
+}
+
+/// A file of the kernel, read to its end: its size is not known before.
+enum ProcFile {
+    static func text(_ path: String) -> String? {
+        (try? FileBytes.read(path)).map { String(decoding: $0, as: UTF8.self) }
     }
 }

@@ -56,9 +56,7 @@ package struct ProcessProbe: Sendable {
     /// Whether every process can be read.
     package var isReadable: Bool { pids.allSatisfy { Self.read("/proc/\($0)/stat") != nil } }
 
-    private static func read(_ path: String) -> String? {
-        try? String(contentsOfFile: path, encoding: .utf8)
-    }
+    private static func read(_ path: String) -> String? { ProcFile.text(path) }
 }
 
 /// CPU time of a process over a span.

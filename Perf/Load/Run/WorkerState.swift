@@ -113,7 +113,7 @@ struct GroupState {
 }
 
 /// How a group's clients are checked: `StreamExpectation` without its payloads.
-struct StreamCheck {
+package struct StreamCheck {
     enum Kind: UInt8 {
         case anything
         case own
@@ -133,7 +133,7 @@ struct StreamCheck {
 
     init() {}
 
-    init(_ group: ClientGroup) {
+    package init(_ group: ClientGroup) {
         ignoresOrder = group.ignoresOrder
         switch group.expectation {
         case .anything: break
@@ -157,7 +157,7 @@ struct StreamCheck {
     }
 
     /// Trackers that the client with this index needs for itself.
-    func trackerCount(index: Int) -> Int {
+    package func trackerCount(index: Int) -> Int {
         switch kind {
         case .anything, .shared: 0
         case .own: 1
@@ -169,7 +169,7 @@ struct StreamCheck {
     }
 
     /// The client's tracker for a stream, counted from its first; nil if it must not receive it.
-    func position(_ stream: UInt32, index: UInt32) -> UInt32? {
+    package func position(_ stream: UInt32, index: UInt32) -> UInt32? {
         // A stream before the first becomes one far behind the last.
         let offset = stream &- first
         switch kind {
@@ -182,7 +182,7 @@ struct StreamCheck {
     }
 
     /// The stream of a client's tracker.
-    func stream(position: Int, index: Int) -> Int {
+    package func stream(position: Int, index: Int) -> Int {
         switch kind {
         case .anything, .every, .shared: Int(first) + position
         case .own: Int(first) + index

@@ -7,6 +7,9 @@ package struct LoadOptions: Sendable {
     package var target: TargetOptions
     /// Processes of the broker under test, on this machine.
     package var brokerPIDs: [Int32] = []
+    /// What reports say of the broker.
+    package var brokerName = ""
+    package var brokerLoops: Int?
     package var loops = 1
     package var poller = PollerKind.epoll
     package var seed: UInt64 = 1
@@ -28,7 +31,8 @@ package struct LoadOptions: Sendable {
     package var warmUp = Duration.seconds(2)
     package var duration = Duration.seconds(10)
     package var drain = Duration.seconds(10)
-    package var countMax: UInt32 = .max
+    /// Messages of all publishers together; 0 for no limit.
+    package var limit = 0
     package var countsSystemCalls = false
     package var comparesPayload = true
     /// Subscribers' sessions are stored while they are connected.
@@ -37,7 +41,7 @@ package struct LoadOptions: Sendable {
     package init(target: TargetOptions) { self.target = target }
 
     /// A plan of these groups with everything else as it was asked for.
-    func plan(_ groups: [ClientGroup]) -> LoadPlan {
+    package func plan(_ groups: [ClientGroup]) -> LoadPlan {
         var plan = LoadPlan(target: target, groups: groups)
         plan.loops = loops
         plan.poller = poller

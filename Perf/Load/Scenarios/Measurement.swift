@@ -42,7 +42,7 @@ struct Measurement {
                 group,
                 PublishRound(
                     start: start, perSecond: rates[group] ?? options.perSecond,
-                    countMax: options.countMax))
+                    countMax: countMax(groups)))
         }
         run.wait(from - run.now) { false }
         observer.began("measured")
@@ -80,11 +80,14 @@ struct Measurement {
     }
 
     private var isCountReached: Bool {
-        guard options.countMax < .max else { return false }
-        let publishers = run.plan.groups.filter { $0.publishing != nil }.reduce(0) {
-            $0 + $1.count
-        }
-        return run.counters.sent >= UInt64(publishers) * UInt64(options.countMax)
+        options.limit > 0 && run.counters.sent >= UInt64(options.limit)
+    }
+
+    /// Each publisher's share of the limit, rounded up.
+    private func countMax(_ groups: [Int]) -> UInt32 {
+        guard options.limit > 0 else { return .max }
+        let publishers = max(groups.reduce(0) { $0 + run.plan.groups[$1].count }, 1)
+        return UInt32(clamping: (options.limit + publishers - 1) / publishers)
     }
 
     private mutating func countSystemCalls() {

@@ -19,7 +19,7 @@ package struct RateSearch: Sendable {
     package private(set) var lowestFailed: Double?
     private let start: Double
     private let rateMax: Double
-    private(set) var runs = 0
+    package private(set) var runs = 0
     static let runsMax = 40
 
     package init(

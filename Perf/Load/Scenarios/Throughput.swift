@@ -67,6 +67,8 @@ extension RunHead {
         self.scenario = scenario
         name = scenario
         machine = .gather()
+        broker.name = options.brokerName
+        broker.loops = options.brokerLoops
         broker.pid = options.brokerPIDs.first
         broker.address = options.target.addresses.first.map { "\($0)" }
         switch options.target.version {

@@ -6,16 +6,18 @@
 /// ```
 /// One allocation of ten bytes for each id, made when the client first publishes. Ids are 1 ...
 /// `capacity`. Owned by its publisher, on one loop.
-struct PacketIDWindow {
+package struct PacketIDWindow {
     private var memory: UnsafeMutablePointer<UInt64>?
     private(set) var capacity: UInt16 = 0
-    private(set) var freeCount: UInt16 = 0
+    package private(set) var freeCount: UInt16 = 0
 
-    var isOpen: Bool { freeCount > 0 }
+    package init() {}
+
+    package var isOpen: Bool { freeCount > 0 }
     var inFlight: Int { Int(capacity) - Int(freeCount) }
 
     /// All ids are free again, at most so many.
-    mutating func reset(capacity wanted: Int) {
+    package mutating func reset(capacity wanted: Int) {
         let wanted = UInt16(clamping: max(wanted, 1))
         if wanted != capacity {
             free()
@@ -30,7 +32,7 @@ struct PacketIDWindow {
         }
     }
 
-    mutating func free() {
+    package mutating func free() {
         memory?.deallocate()
         memory = nil
         capacity = 0
@@ -38,14 +40,14 @@ struct PacketIDWindow {
     }
 
     /// An id for a message; the window must be open.
-    mutating func take(intended: UInt64) -> UInt16 {
+    package mutating func take(intended: UInt64) -> UInt16 {
         freeCount -= 1
         let id = ids[Int(freeCount)]
         times[Int(id) - 1] = intended & ~1
         return id
     }
 
-    enum Step {
+    package enum Step {
         /// The message is done; it was intended for this time.
         case done(intended: UInt64)
         /// QoS 2: PUBREL is owed.
@@ -55,7 +57,7 @@ struct PacketIDWindow {
     }
 
     /// PUBACK, PUBCOMP, or a PUBREC that refuses.
-    mutating func finish(_ id: UInt16, wasReleased: Bool) -> Step {
+    package mutating func finish(_ id: UInt16, wasReleased: Bool) -> Step {
         guard isInFlight(id), (times[Int(id) - 1] & 1 == 1) == wasReleased else {
             return .unknown
         }
@@ -67,7 +69,7 @@ struct PacketIDWindow {
     }
 
     /// PUBREC: a repeated one is answered again.
-    mutating func release(_ id: UInt16) -> Step {
+    package mutating func release(_ id: UInt16) -> Step {
         guard isInFlight(id) else { return .unknown }
         times[Int(id) - 1] |= 1
         return .released
