@@ -17,7 +17,7 @@ extension NodeOptions {
             poller: PollerKind(configuration.poller),
             workers: configuration.loops == 0
                 ? LoopGroup.defaultWorkerCount : configuration.loops)
-        // Fewer loops than processors wake up cheaper where their clients run than in a fixed place.
+        // Fewer loops than processors wake up cheaper beside their clients than in a fixed place.
         loops.pinsThreads =
             configuration.pinsLoops && loops.workers >= LoopGroup.processorCount
         loops.tls.handshakesMax = served.map(\.handshakes).max() ?? loops.tls.handshakesMax

@@ -17,7 +17,7 @@ package enum OptionTable {
             "Worker loops; auto is one per processor that the process may use."),
         .flag(
             "pinLoops", \.pinsLoops, .restart,
-            "Bind each loop to one processor if there are as many loops; off where others share them."
+            "Bind each loop to a processor if there are as many loops; off where others share them."
         ),
         .choice(
             "poller", \.poller, .restart,
