@@ -49,6 +49,7 @@ package struct NodeOptions: Sendable {
     package var seed: UInt64 = 1
     /// Ranges of each store at the first start.
     package var rangesPerStore = 4
+    package var fanOut = FanOutLimits()
     /// Faults of the range hosts, for tests: per cent.
     package var faults: (percent: Int, splitsMax: Int)?
     /// Set by the node.
@@ -160,11 +161,13 @@ extension NodeOptions {
                 host.add(descriptor, machine: machine)
             }
         }
+        var options = WorkerOptions(
+            place: place, epoch: epoch, seed: seed, tenants: tenants, accounts: accounts,
+            wantedEvents: wantedEvents, limits: limits, load: load)
+        options.fanOut = fanOut
         return Worker(
             port: port,
-            options: WorkerOptions(
-                place: place, epoch: epoch, seed: seed, tenants: tenants, accounts: accounts,
-                wantedEvents: wantedEvents, limits: limits, load: load),
+            options: options,
             parts: WorkerParts(
                 now: now, wallTime: wallTime, outbox: outbox,
                 client: RangeClient(place: place, epoch: epoch, map: map, seed: seed),

@@ -54,6 +54,10 @@ package enum MessageKind: UInt8, Sendable, CaseIterable {
     case deliveryDone = 49
     /// Worker to worker: a delivery to a group's member that has gone or has no room.
     case deliveryReturned = 50
+    /// Worker to worker: a delivery takes longer and is acknowledged by a number.
+    case deliveryDeferred = 51
+    /// Worker to worker: the deferred delivery of that number is in its sessions' queues.
+    case deliveryFinished = 52
 
     /// Sent by every replica, leading or not, to workers of its own node.
     package var isLocal: Bool { self == .routePatch || self == .rangeMap }

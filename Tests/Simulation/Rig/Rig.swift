@@ -24,6 +24,7 @@ package struct RigOptions: Sendable {
     package var keepsEvents = false
     package var limits = NodeLimitStore()
     package var load = NodeLoad()
+    package var fanOut = FanOutLimits()
 
     package init() {}
 }
@@ -77,6 +78,7 @@ package final class Rig {
         if options.keepsEvents { node.sinks = [CountingEventSink()] }
         node.limits = options.limits
         node.load = options.load
+        node.fanOut = options.fanOut
         accounts = node.accounts
         if options.hostFaultPercent > 0 {
             node.faults = (options.hostFaultPercent, options.splitsMax)

@@ -16,6 +16,8 @@ package struct SimulationOptions: Sendable {
     package var splitsMax = 2
     package var lateMailPercent = 10
     package var lateAnswerPercent = 20
+    /// Receivers that a message reaches in one turn; 0 is as many as on a node.
+    package var fanOutSlice = 1
     /// Per mille of steps, for each client.
     package var cutPerMille = 8
     package var leavePerMille = 4
@@ -32,6 +34,7 @@ package struct SimulationOptions: Sendable {
         options.cutPerMille = 0
         options.leavePerMille = 0
         options.takeoverPerMille = 0
+        options.fanOutSlice = 0
         return options
     }
 }
@@ -79,6 +82,7 @@ package final class SimulationRun {
         parts.splitsMax = options.splitsMax
         parts.lateMailPercent = options.lateMailPercent
         parts.lateAnswerPercent = options.lateAnswerPercent
+        if options.fanOutSlice > 0 { parts.fanOut.slice = options.fanOutSlice }
         rig = Rig(seed: seed, parts)
         addActors()
     }
@@ -237,11 +241,16 @@ package final class SimulationRun {
             ("late mail", options.lateMailPercent, rig.lateBlocks),
             ("acknowledged publishes", 1, journal.acknowledgedCount),
             ("retained messages", options.probers, retained.writeCount),
+            ("fan-outs in slices", options.fanOutSlice, slicedCount),
             ("group messages", options.members, groups.reduce(0) { $0 + $1.journal.owedCount }),
         ]
         for (name, rate, count) in wanted where rate > 0 && count == 0 {
             journal.fail("this run had no \(name)")
         }
+    }
+
+    private var slicedCount: Int {
+        rig.places.reduce(0) { $0 + Int($1.worker.metrics.fanOutsSliced) }
     }
 
     private func report() -> SimulationReport {
@@ -255,7 +264,8 @@ package final class SimulationRun {
             ("acknowledged", journal.acknowledgedCount), ("received", received),
             ("connections", connections), ("cuts", cuts), ("departures", departures),
             ("takeovers", takeovers), ("late blocks", rig.lateBlocks), ("ranges", ranges),
-            ("unknown outcomes", unknown), ("owed deliveries", journal.owedCount),
+            ("unknown outcomes", unknown), ("in slices", slicedCount),
+            ("owed deliveries", journal.owedCount),
             ("owed to groups", groups.reduce(0) { $0 + $1.journal.owedCount }),
             ("retained", retained.writeCount), ("retained looked for", retained.lookedFor),
         ]

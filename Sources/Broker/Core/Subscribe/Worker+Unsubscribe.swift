@@ -93,6 +93,7 @@ extension Worker {
 
     private func forget(_ slot: UInt32, _ session: UnsafeMutablePointer<Session>) {
         metrics.subscriptions &-= 1
+        unsubscriptions &+= 1
         if let position = session.pointee.filters.firstIndex(of: slot) {
             session.pointee.filters.swapAt(position, session.pointee.filters.count - 1)
             session.pointee.filters.removeLast()

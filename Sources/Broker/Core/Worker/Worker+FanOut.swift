@@ -27,7 +27,9 @@ extension Worker {
             store(&message, list, origin, &groups)
         }
         for place in plan.places { send(&message, plan, to: place, &groups) }
-        if !plan.ownTokens.isEmpty { deliverOwn(&message, plan.ownTokens) }
+        if !plan.ownTokens.isEmpty, deliverOwn(&message, plan.ownTokens) == .later, groups.waits {
+            endNewestFanOut(.publish(track(&groups)))
+        }
         if !plan.groups.isEmpty {
             for index in 0..<servedGroups(plan.groups.count, message) {
                 share(&message, plan, index, origin, &groups)
@@ -39,22 +41,39 @@ extension Worker {
 
     // MARK: Own sessions
 
-    /// Sessions of this worker, by the tokens of their filters.
-    func deliverOwn(_ message: inout Message, _ tokens: UnsafeBufferPointer<UInt64>) {
+    /// Sessions of this worker, by the tokens of their filters: at once, or many in slices.
+    @discardableResult
+    func deliverOwn(
+        _ message: inout Message, _ tokens: UnsafeBufferPointer<UInt64>
+    ) -> FanOutVerdict {
         frames.removeAll()
         noteDelivered(message.tenant, tokens.count)
         if tokens.count == 1 {
             let subscribers = filters.subscribers(FilterToken(tokens[0]))
-            isFanOut = subscribers.count > 1
-            if isFanOut, message.expirySeconds == nil, !isRejudging, !isDebugging {
-                deliverCopies(&message, subscribers)
-            } else {
-                for subscriber in subscribers { deliver(&message, to: subscriber) }
+            if subscribers.count > sliceAbove {
+                let verdict = defers(&message, tokens, subscribers)
+                if verdict != .now { return verdict }
             }
+            isFanOut = subscribers.count > 1
+            deliverAll(&message, subscribers)
         } else {
-            deliverMerged(&message, tokens)
+            let verdict = deliverMerged(&message, tokens)
+            if verdict != .now { return verdict }
         }
         isFanOut = false
+        return .now
+    }
+
+    /// `isFanOut` is set: whether there are more receivers than one.
+    @inline(__always)
+    func deliverAll(
+        _ message: inout Message, _ subscribers: UnsafeBufferPointer<Subscriber>
+    ) {
+        if isFanOut, message.expirySeconds == nil, !isRejudging, !isDebugging {
+            deliverCopies(&message, subscribers)
+        } else {
+            for subscriber in subscribers { deliver(&message, to: subscriber) }
+        }
     }
 
     /// The many receivers of a message that nothing sets apart have its frame copied, one after
@@ -99,7 +118,9 @@ extension Worker {
 
     /// Several filters match: a session that has more than one of them gets one copy, with the
     /// highest QoS and all identifiers [MQTT-3.3.4-2] to [MQTT-3.3.4-4].
-    private func deliverMerged(_ message: inout Message, _ tokens: UnsafeBufferPointer<UInt64>) {
+    private func deliverMerged(
+        _ message: inout Message, _ tokens: UnsafeBufferPointer<UInt64>
+    ) -> FanOutVerdict {
         merging.begin()
         for token in tokens {
             for subscriber in filters.subscribers(FilterToken(token)) {
@@ -113,6 +134,10 @@ extension Worker {
                     options, subscriber.subscriptionID)
             }
         }
+        if merging.count > sliceAbove {
+            let verdict = defersMerged(&message, tokens)
+            if verdict != .now { return verdict }
+        }
         isFanOut = merging.count > 1
         for position in 0..<merging.count {
             let entry = merging[position]
@@ -123,6 +148,7 @@ extension Worker {
             deliver(&message, delivery, to: entry.session)
             delivery.subscriptionIDs.free()
         }
+        return .now
     }
 
     // MARK: Other workers
@@ -154,7 +180,7 @@ extension Worker {
         _ groups: inout GroupCount, member: ((inout ByteWriter) -> Void)? = nil
     ) {
         if !groups.waits, port.backlog(to: place) > WorkerLimits.mailBacklogMax {
-            dropAtMailbox(message, tokens.count)
+            dropBeforeReceivers(.mailboxFull, message, tokens.count)
             return
         }
         metrics.deliveriesSent &+= 1
@@ -171,16 +197,18 @@ extension Worker {
         if groups.waits { awaited.append(track(&groups), to: place) }
     }
 
-    /// QoS 0 towards a worker that does not keep up.
-    private func dropAtMailbox(_ message: borrowing Message, _ count: Int) {
+    /// QoS 0 that a worker which does not keep up has no room for.
+    func dropBeforeReceivers(
+        _ reason: DropReason, _ message: borrowing Message, _ count: Int
+    ) {
         let topic = message.topicText
         let qos = Int(message.qos.rawValue)
         let publisher = [UInt8](message.publisher)
         let tenant = message.tenant
-        events.metrics.count(.mailboxFull, tenant, by: count)
+        events.metrics.count(reason, tenant, by: count)
         events.report(.messageDropped, tenant) {
             record(tenant, publisher) {
-                .session(.messageDropped(topic: topic, qos: qos, reason: .mailboxFull))
+                .session(.messageDropped(topic: topic, qos: qos, reason: reason))
             }
         }
     }
@@ -207,15 +235,21 @@ extension Worker {
                     from: sender)
                 return
             }
-            if flags & 1 != 0 { awaited.countReceived(from: sender) }
+            var verdict = FanOutVerdict.now
             body.withUnsafeBytes { bytes in
                 withTokens(bytes, tokens, count) { tokens in
                     guard !tokens.isEmpty else { return }
                     var message = Message(
                         record: UnsafeRawBufferPointer(rebasing: bytes[reader.offset...]),
                         tenant: tenant(ofToken: tokens[0]))
-                    deliverOwn(&message, tokens)
+                    verdict = deliverOwn(&message, tokens)
                 }
+            }
+            guard flags & 1 != 0 else { return }
+            if verdict == .later {
+                deferAnswer(to: sender)
+            } else {
+                awaited.countReceived(from: sender)
             }
         } catch {
             metrics.damagedFrames &+= 1

@@ -11,7 +11,9 @@ extension Worker {
         let session = sessions[pointer: index]
         session.pointee.lastReceived = now
         publisherNames.session = nil
+        reading = index
         let consumed = handlePackets(bytes, session, index)
+        reading = -1
         holdIfDeaf(session)
         return consumed
     }

@@ -107,6 +107,22 @@ package final class Worker<Port: WorkerPort> {
     var nextTracker: UInt32 = 1
     @exclusivity(unchecked)
     var awaited = AwaitedDeliveries()
+    /// Messages with many receivers, in slices; see Worker+FanOutSlices.
+    @exclusivity(unchecked)
+    var fanOuts = FanOutLanes()
+    let fanOutLimits: FanOutLimits
+    /// A message with more receivers is looked at: the slice, or 0 while there are lanes.
+    @exclusivity(unchecked)
+    var sliceAbove: Int
+    /// The last delivery of another worker that was deferred.
+    var nextFanOut: UInt32 = 0
+    /// Our deliveries that other workers acknowledge by number; each has a tracker.
+    var deferred: [DeferredDelivery: TrackerRef] = [:]
+    /// Filters that live transient sessions have left.
+    var unsubscriptions: UInt64 = 0
+    /// The session whose packets are being read; -1 for none.
+    @exclusivity(unchecked)
+    var reading: Int32 = -1
     @exclusivity(unchecked)
     package var metrics = WorkerMetrics()
 
@@ -183,6 +199,8 @@ package final class Worker<Port: WorkerPort> {
         timers = TimerWheel(now: parts.now)
         hash = TableHash(seed: options.seed)
         random = SeededRandom(seed: options.seed ^ 0x5EED)
+        fanOutLimits = options.fanOut
+        sliceAbove = options.fanOut.slice
         tenantStore = options.tenants
         accounts = options.accounts
         accessEpoch = port.authoriserEpoch
@@ -228,7 +246,9 @@ package final class Worker<Port: WorkerPort> {
         let isSweeping = sweepSettings()
         fireTimers()
         drainSome()
-        let hasMore = host.turn(now: now, wallTime: wallTime) || isJudging || isSweeping
+        let isFanningOut = advanceFanOuts()
+        let hasMore =
+            host.turn(now: now, wallTime: wallTime) || isJudging || isSweeping || isFanningOut
         client.tick(now: now, completions: completions)
         drainCompletions()
         flushAcknowledgements()
@@ -340,6 +360,8 @@ package final class Worker<Port: WorkerPort> {
         case .delivery: receiveDelivery(body, from: sender)
         case .deliveryDone: receiveDeliveryDone(body, from: sender)
         case .deliveryReturned: receiveDeliveryReturned(body, from: sender)
+        case .deliveryDeferred: receiveDeliveryDeferred(body, from: sender)
+        case .deliveryFinished: receiveDeliveryFinished(body, from: sender)
         case .leaseGrant: break
         }
     }
@@ -378,6 +400,7 @@ package struct WorkerOptions: Sendable {
     package var wantedEvents: EventMask
     package var limits: NodeLimitStore
     package var load: NodeLoad
+    package var fanOut = FanOutLimits()
 
     package init(
         place: Place, epoch: LivenessEpoch, seed: UInt64, tenants: TenantStore,

@@ -52,6 +52,14 @@ package enum WorkerLimits {
     package static let namedFiltersMax = 64
     /// What the authoriser has not answered by then has failed.
     package static let accessAnswerWithin = Duration.seconds(5)
+    /// Of several messages with many receivers, how many each reaches at least in one turn.
+    package static let fanOutPartMin = 64
+    /// Messages of one topic that are delivered together, and after how many their publishers are
+    /// not read.
+    package static let fanOutAheadMax = 16
+    package static let fanOutTrainBytes = 64 << 10
+    /// What a message that is delivered in slices counts beside its bytes and its receivers.
+    package static let fanOutTaskBytes = 128
     /// Mail to another worker above which QoS 0 towards it is dropped.
     package static let mailBacklogMax = 32 << 20
     /// Sessions looked at in one turn after settings have changed.
@@ -59,4 +67,15 @@ package enum WorkerLimits {
     /// How long a connection is not read because its tenant's bytes are used up, before it is
     /// closed.
     package static let inputHeldMax = Duration.seconds(5)
+}
+
+/// Limits of messages with many receivers; tests and simulator choose smaller ones.
+package struct FanOutLimits: Sendable {
+    /// Receivers that such messages reach in one turn: a write to a socket each, and so a few
+    /// milliseconds.
+    package var slice = 1_024
+    /// Bytes of such messages, and of the lists of their receivers, that may wait.
+    package var bytesMax = 64 << 20
+
+    package init() {}
 }

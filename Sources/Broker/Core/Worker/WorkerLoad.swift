@@ -5,6 +5,8 @@ package struct WorkerLoad: Equatable, Sendable {
     package var sessions = 0
     /// Publishes whose groups of receivers have not all answered.
     package var trackers = 0
+    /// Messages that have not reached all of their receivers, by topic.
+    package var fanOuts = 0
     /// Commands and questions without an answer.
     package var operations = 0
     /// Topics whose routes are asked for.
@@ -22,6 +24,7 @@ extension Worker {
         var load = WorkerLoad()
         load.sessions = sessions.count
         load.trackers = trackers.count
+        load.fanOuts = fanOuts.count
         load.operations = operations.count
         load.questions = matches.count
         load.parkedBytes = parkedBytes

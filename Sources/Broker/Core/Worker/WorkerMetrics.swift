@@ -24,6 +24,11 @@ package struct WorkerMetrics: Sendable {
     package var deliveriesReceived: UInt64 = 0
     /// Deliveries to a group's member that had gone or had no room.
     package var deliveriesReturned: UInt64 = 0
+    /// Messages that reached their receivers in slices, and those slices.
+    package var fanOutsSliced: UInt64 = 0
+    package var fanOutSlices: UInt64 = 0
+    /// Lanes that had to finish at once because too much waited.
+    package var fanOutsRushed: UInt64 = 0
 
     package var damagedFrames: UInt64 = 0
     package var staleRoutes: UInt64 = 0

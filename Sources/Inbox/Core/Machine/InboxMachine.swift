@@ -177,7 +177,8 @@ package final class InboxMachine: RangeMachine {
             case .proposal, .proposalAnswer, .query, .queryAnswer, .rangeMap, .leaseRequest,
                 .leaseGrant, .routePatch, .routePatchApplied, .inboxPush, .outboxReady, .ownerEvict,
                 .groupPush, .delivery,
-                .deliveryDone, .deliveryReturned, .intentReady, .inboxDropped:
+                .deliveryDone, .deliveryReturned, .deliveryDeferred, .deliveryFinished,
+                .intentReady, .inboxDropped:
                 break
             }
         }

@@ -44,7 +44,7 @@ public enum DropReason: UInt8, CaseIterable, Sendable {
     case storeError
     /// The node is short of memory.
     case memoryPressure
-    /// QoS 0, and the loop was late with its turns.
+    /// QoS 0, and the loop was late with its turns or its deliveries.
     case loopLate
     /// The receiver refused it in PUBACK or PUBREC.
     case receiverRefused
