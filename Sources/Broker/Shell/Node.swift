@@ -50,6 +50,8 @@ package struct NodeOptions: Sendable {
     /// Ranges of each store at the first start.
     package var rangesPerStore = 4
     package var fanOut = FanOutLimits()
+    /// A second opinion on what tenants use, beside their settings.
+    package var throttler: any Throttler = OpenThrottler()
     /// Faults of the range hosts, for tests: per cent.
     package var faults: (percent: Int, splitsMax: Int)?
     /// Set by the node.
@@ -165,6 +167,7 @@ extension NodeOptions {
             place: place, epoch: epoch, seed: seed, tenants: tenants, accounts: accounts,
             wantedEvents: wantedEvents, limits: limits, load: load)
         options.fanOut = fanOut
+        options.throttler = throttler
         return Worker(
             port: port,
             options: options,

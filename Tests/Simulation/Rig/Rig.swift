@@ -25,6 +25,8 @@ package struct RigOptions: Sendable {
     package var limits = NodeLimitStore()
     package var load = NodeLoad()
     package var fanOut = FanOutLimits()
+    /// Without one, the settings alone limit tenants.
+    package var throttler: (any Throttler)?
 
     package init() {}
 }
@@ -79,6 +81,7 @@ package final class Rig {
         node.limits = options.limits
         node.load = options.load
         node.fanOut = options.fanOut
+        if let throttler = options.throttler { node.throttler = throttler }
         accounts = node.accounts
         if options.hostFaultPercent > 0 {
             node.faults = (options.hostFaultPercent, options.splitsMax)

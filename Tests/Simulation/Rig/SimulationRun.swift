@@ -82,7 +82,10 @@ package final class SimulationRun {
         parts.splitsMax = options.splitsMax
         parts.lateMailPercent = options.lateMailPercent
         parts.lateAnswerPercent = options.lateAnswerPercent
-        if options.fanOutSlice > 0 { parts.fanOut.slice = options.fanOutSlice }
+        if options.fanOutSlice > 0 {
+            parts.fanOut.slice = options.fanOutSlice
+            parts.fanOut.turnDeliveries = options.fanOutSlice
+        }
         rig = Rig(seed: seed, parts)
         addActors()
     }
@@ -242,6 +245,7 @@ package final class SimulationRun {
             ("acknowledged publishes", 1, journal.acknowledgedCount),
             ("retained messages", options.probers, retained.writeCount),
             ("fan-outs in slices", options.fanOutSlice, slicedCount),
+            ("connections that waited for a turn", options.fanOutSlice, yieldedCount),
             ("group messages", options.members, groups.reduce(0) { $0 + $1.journal.owedCount }),
         ]
         for (name, rate, count) in wanted where rate > 0 && count == 0 {
@@ -251,6 +255,10 @@ package final class SimulationRun {
 
     private var slicedCount: Int {
         rig.places.reduce(0) { $0 + Int($1.worker.metrics.fanOutsSliced) }
+    }
+
+    private var yieldedCount: Int {
+        rig.places.reduce(0) { $0 + Int($1.worker.metrics.inputsYielded) }
     }
 
     private func report() -> SimulationReport {
@@ -264,7 +272,7 @@ package final class SimulationRun {
             ("acknowledged", journal.acknowledgedCount), ("received", received),
             ("connections", connections), ("cuts", cuts), ("departures", departures),
             ("takeovers", takeovers), ("late blocks", rig.lateBlocks), ("ranges", ranges),
-            ("unknown outcomes", unknown), ("in slices", slicedCount),
+            ("unknown outcomes", unknown), ("in slices", slicedCount), ("yielded", yieldedCount),
             ("owed deliveries", journal.owedCount),
             ("owed to groups", groups.reduce(0) { $0 + $1.journal.owedCount }),
             ("retained", retained.writeCount), ("retained looked for", retained.lookedFor),

@@ -122,6 +122,8 @@ struct Session: ~Copyable {
         static let outputHeld = Flags(rawValue: 1 << 24)
         /// Not read until it has taken what it was sent.
         static let deaf = Flags(rawValue: 1 << 25)
+        /// It has had its part of the turn.
+        static let yielded = Flags(rawValue: 1 << 26)
     }
 
     /// QoS 0 can be written to it as it comes: nothing is to be checked, counted or held back.
@@ -134,7 +136,7 @@ struct Session: ~Copyable {
     }
 
     /// Its next packet has to wait.
-    var isHeld: Bool { !flags.isDisjoint(with: [.busy, .inputHeld]) }
+    var isHeld: Bool { !flags.isDisjoint(with: [.busy, .inputHeld, .yielded]) }
 
     init(connection: ConnectionKey, generation: UInt32, listener: UInt16, now: Instant) {
         machine = SessionMachine(

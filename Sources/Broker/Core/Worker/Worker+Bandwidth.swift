@@ -34,7 +34,7 @@ extension Worker {
         let rare = rareState(session)
         if !session.pointee.flags.contains(.inputHeld) {
             session.pointee.flags.insert(.inputHeld)
-            if !session.pointee.flags.contains(.busy) {
+            if session.pointee.flags.isDisjoint(with: [.busy, .yielded]) {
                 port.pauseInput(session.pointee.connection)
             }
         }
@@ -53,7 +53,9 @@ extension Worker {
         let shared = tenant.pointee.account.force(
             .totalInboundBytesPerSecond, count,
             limit: tenant.pointee.settings.totalInboundBytesPerSecond, now: now)
-        return (rare.bandwidth.input.delay(for: 1, rate, now: now), shared)
+        let own = rare.bandwidth.input.delay(for: 1, rate, now: now)
+        let refused = gate.refuses(.totalInboundBytesPerSecond, count, tenant)
+        return (own, refused ? max(shared, WorkerLimits.throttledFor) : shared)
     }
 
     private func armInput(
@@ -81,7 +83,7 @@ extension Worker {
         if max(own, shared) == .zero {
             session.pointee.flags.remove(.inputHeld)
             session.pointee.lastReceived = now
-            if !session.pointee.flags.contains(.busy) {
+            if session.pointee.flags.isDisjoint(with: [.busy, .yielded]) {
                 port.resumeInput(session.pointee.connection)
             }
             return

@@ -33,6 +33,7 @@ extension Worker {
         _ index: Int32
     ) -> Int {
         let span = RawSpan(_unsafeBytes: UnsafeRawBufferPointer(bytes))
+        let yieldsAt = metrics.publishesOut &+ inputQuantum
         var offset = 0
         var last = 0
         while offset < bytes.count {
@@ -47,6 +48,7 @@ extension Worker {
                 if session.pointee.flags.contains(.metersInput) {
                     meterInput(header.totalSize, session, index)
                 }
+                if metrics.publishesOut > yieldsAt { yieldInput(session, index) }
             case .needMore:
                 return offset
             case .fault(let fault):

@@ -53,9 +53,7 @@ extension Worker {
 
     /// Takes some of a tenant's resource, if its settings leave any.
     func take(_ resource: ResourceType, _ amount: Int, _ tenant: TenantSlot) -> Bool {
-        let record = tenants[tenant]
-        return record.pointee.account.take(
-            resource, amount, limit: resource.limit(record.pointee.settings), now: now)
+        gate.take(resource, amount, tenants[tenant], now: now)
     }
 
     func giveBack(_ resource: ResourceType, _ amount: Int, _ tenant: TenantSlot) {

@@ -112,7 +112,7 @@ extension Worker {
             | settings.pointee.settings.totalInboundBytesPerSecond
         let output = settings.pointee.settings.outboundBytesPerSecond
         let fanOut = settings.pointee.settings.totalTransientFanOutBytesPerSecond
-        set(.metersInput, input != 0, session)
+        set(.metersInput, input != 0 || gate.isGuarded, session)
         set(.metersFanOut, fanOut != 0 && !session.pointee.machine.isStored, session)
         // QoS 0 messages that wait keep their place before later ones.
         set(

@@ -13,6 +13,44 @@ extension Worker {
         port.pauseInput(session.pointee.connection)
     }
 
+    /// The rest of the connection's input waits for the next turn.
+    @inline(never)
+    func yieldInput(_ session: UnsafeMutablePointer<Session>, _ index: Int32) {
+        guard session.pointee.phase == .live, !session.pointee.flags.contains(.yielded) else {
+            return
+        }
+        session.pointee.flags.insert(.yielded)
+        if session.pointee.flags.isDisjoint(with: [.busy, .inputHeld]) {
+            port.pauseInput(session.pointee.connection)
+        }
+        yielded.append(ref(session, index))
+    }
+
+    /// End of turn: whoever waited goes on, each with as much that a turn of all of them holds
+    /// about `turnDeliveries`.
+    func refreshInputQuantum() {
+        let done = metrics.publishesOut &- deliveredBefore
+        deliveredBefore = metrics.publishesOut
+        let most = UInt64(fanOutLimits.turnDeliveries)
+        if done > most {
+            let least = min(most, UInt64(WorkerLimits.inputDeliveriesMin))
+            inputQuantum = max(inputQuantum / 2, least)
+        } else if inputQuantum < most {
+            inputQuantum = min(inputQuantum * 2, most)
+        }
+        guard !yielded.isEmpty else { return }
+        metrics.inputsYielded &+= UInt64(yielded.count)
+        let waiting = yielded
+        yielded.removeAll(keepingCapacity: true)
+        for publisher in waiting {
+            withSession(publisher) { session, _ in
+                session.pointee.flags.remove(.yielded)
+                guard session.pointee.flags.isDisjoint(with: [.busy, .inputHeld]) else { return }
+                port.resumeInput(session.pointee.connection)
+            }
+        }
+    }
+
     /// Stops reading a connection until one of its own unfinished publishes has ended.
     func holdInput(_ session: UnsafeMutablePointer<Session>) {
         session.pointee.flags.insert(.inputPaused)
@@ -25,7 +63,7 @@ extension Worker {
         else { return }
         session.pointee.flags.remove(.busy)
         session.pointee.lastReceived = now
-        if session.pointee.flags.contains(.inputHeld) { return }
+        if !session.pointee.flags.isDisjoint(with: [.inputHeld, .yielded]) { return }
         port.resumeInput(session.pointee.connection)
     }
 

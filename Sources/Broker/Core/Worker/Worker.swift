@@ -120,6 +120,15 @@ package final class Worker<Port: WorkerPort> {
     var deferred: [DeferredDelivery: TrackerRef] = [:]
     /// Filters that live transient sessions have left.
     var unsubscriptions: UInt64 = 0
+    /// Deliveries that a connection's input may cause in one turn.
+    @exclusivity(unchecked)
+    var inputQuantum: UInt64
+    /// `publishesOut` at the end of the last turn.
+    @exclusivity(unchecked)
+    var deliveredBefore: UInt64 = 0
+    /// Connections that have had their part of this turn.
+    @exclusivity(unchecked)
+    var yielded: [SessionRef] = []
     /// The session whose packets are being read; -1 for none.
     @exclusivity(unchecked)
     var reading: Int32 = -1
@@ -142,6 +151,8 @@ package final class Worker<Port: WorkerPort> {
     var nextJudgement: UInt64 = 0
     let tenantStore: TenantStore
     let accounts: TenantAccountTable
+    /// Asked before a tenant uses something.
+    let gate: ResourceGate
     var tenantChangesSeen: UInt64 = 0
     /// What the machines homed here count for their tenants.
     let usage: UsageLedger
@@ -201,8 +212,10 @@ package final class Worker<Port: WorkerPort> {
         random = SeededRandom(seed: options.seed ^ 0x5EED)
         fanOutLimits = options.fanOut
         sliceAbove = options.fanOut.slice
+        inputQuantum = UInt64(options.fanOut.turnDeliveries)
         tenantStore = options.tenants
         accounts = options.accounts
+        gate = ResourceGate(options.throttler)
         accessEpoch = port.authoriserEpoch
         limitStore = options.limits
         nodeLoad = options.load
@@ -247,6 +260,7 @@ package final class Worker<Port: WorkerPort> {
         fireTimers()
         drainSome()
         let isFanningOut = advanceFanOuts()
+        refreshInputQuantum()
         let hasMore =
             host.turn(now: now, wallTime: wallTime) || isJudging || isSweeping || isFanningOut
         client.tick(now: now, completions: completions)
@@ -401,6 +415,7 @@ package struct WorkerOptions: Sendable {
     package var limits: NodeLimitStore
     package var load: NodeLoad
     package var fanOut = FanOutLimits()
+    package var throttler: any Throttler = OpenThrottler()
 
     package init(
         place: Place, epoch: LivenessEpoch, seed: UInt64, tenants: TenantStore,

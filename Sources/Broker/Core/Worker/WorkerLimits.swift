@@ -52,6 +52,10 @@ package enum WorkerLimits {
     package static let namedFiltersMax = 64
     /// What the authoriser has not answered by then has failed.
     package static let accessAnswerWithin = Duration.seconds(5)
+    /// Deliveries that a connection's input may cause in a turn, however busy the loop is.
+    package static let inputDeliveriesMin = 256
+    /// How long a connection is not read after the throttler has refused.
+    package static let throttledFor = Duration.milliseconds(100)
     /// Of several messages with many receivers, how many each reaches at least in one turn.
     package static let fanOutPartMin = 64
     /// Messages of one topic that are delivered together, and after how many their publishers are
@@ -76,6 +80,9 @@ package struct FanOutLimits: Sendable {
     package var slice = 1_024
     /// Bytes of such messages, and of the lists of their receivers, that may wait.
     package var bytesMax = 64 << 20
+    /// Deliveries that the input of one turn should cause at most: a few milliseconds. After a turn
+    /// with more, each connection has a smaller part.
+    package var turnDeliveries = 32_768
 
     package init() {}
 }

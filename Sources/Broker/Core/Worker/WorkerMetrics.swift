@@ -27,6 +27,8 @@ package struct WorkerMetrics: Sendable {
     /// Messages that reached their receivers in slices, and those slices.
     package var fanOutsSliced: UInt64 = 0
     package var fanOutSlices: UInt64 = 0
+    /// How often a connection's input had to wait for the next turn.
+    package var inputsYielded: UInt64 = 0
     /// Lanes that had to finish at once because too much waited.
     package var fanOutsRushed: UInt64 = 0
 

@@ -26,6 +26,17 @@ package struct ResourceGate: Sendable {
         self.throttler = throttler is OpenThrottler ? nil : throttler
     }
 
+    /// There is a throttler to be asked.
+    package var isGuarded: Bool { throttler != nil }
+
+    /// The throttler's opinion alone, of what has been used already.
+    package func refuses(
+        _ resource: ResourceType, _ amount: Int, _ tenant: UnsafeMutablePointer<TenantRecord>
+    ) -> Bool {
+        guard let throttler else { return false }
+        return !throttler.hasResource(resource, amount: amount, tenant: tenant.pointee.name)
+    }
+
     /// Takes `amount` if the tenant may have it. Totals are given back with `giveBack`.
     package func take(
         _ resource: ResourceType, _ amount: Int, _ tenant: UnsafeMutablePointer<TenantRecord>,
