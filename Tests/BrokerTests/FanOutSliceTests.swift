@@ -15,6 +15,7 @@ struct FanOutSliceTests {
     ) throws -> SettingRig {
         try SettingRig(workers: workers, seed: seed) {
             $0.fanOut.slice = slice
+            $0.fanOut.receiversAtOnce = slice
             $0.fanOut.bytesMax = bytesMax
         }
     }
@@ -206,13 +207,13 @@ struct FanOutSliceTests {
         // The topic's routes are known afterwards.
         #expect(rig.publish(publisher, "a", "first") == "0x0")
         let before = rig.rig.places[0].worker.metrics.publishesIn
-        for number in 0..<40 { publisher.publish("a", "\(number)") }
+        for number in 0..<150 { publisher.publish("a", "\(number)") }
         rig.pass(4)
         let taken = Int(rig.rig.places[0].worker.metrics.publishesIn - before)
         #expect(taken <= WorkerLimits.fanOutAheadMax)
         #expect(
             rig.settle {
-                readers.allSatisfy { $0.payloads == ["first"] + (0..<40).map { "\($0)" } }
+                readers.allSatisfy { $0.payloads == ["first"] + (0..<150).map { "\($0)" } }
             })
     }
 

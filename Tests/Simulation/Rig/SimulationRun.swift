@@ -84,6 +84,7 @@ package final class SimulationRun {
         parts.lateAnswerPercent = options.lateAnswerPercent
         if options.fanOutSlice > 0 {
             parts.fanOut.slice = options.fanOutSlice
+            parts.fanOut.receiversAtOnce = options.fanOutSlice
             parts.fanOut.turnDeliveries = options.fanOutSlice
         }
         rig = Rig(seed: seed, parts)

@@ -8,7 +8,7 @@ import Policy
 ///
 /// ```
 ///  deliverOwn ── few receivers ──────────────────────> delivered at once
-///      └──────── more than a slice, or a message of
+///      └──────── more than `receiversAtOnce`, or one of
 ///                the topic has not reached all of its own ──> lane of the topic
 ///  endTurn: each lane in its turn gets a part of the slice; PUBACK, or the word to the
 ///           sending worker, after the last one
@@ -28,7 +28,7 @@ extension Worker {
     ) -> FanOutVerdict {
         let key = laneKey(message)
         let lane = fanOuts.lane(key)
-        guard lane != nil || subscribers.count > fanOutLimits.slice else { return .now }
+        guard lane != nil || subscribers.count > fanOutLimits.receiversAtOnce else { return .now }
         let generations = liveGenerations
         if let last = lane?.tasks.last?.receivers,
             last.isSame(
@@ -52,7 +52,9 @@ extension Worker {
         _ message: inout Message, _ tokens: UnsafeBufferPointer<UInt64>
     ) -> FanOutVerdict {
         let key = laneKey(message)
-        guard fanOuts.lane(key) != nil || merging.count > fanOutLimits.slice else { return .now }
+        guard fanOuts.lane(key) != nil || merging.count > fanOutLimits.receiversAtOnce else {
+            return .now
+        }
         let receivers = FanOutReceivers(
             tokens: tokens, count: merging.count, unsubscriptions: unsubscriptions)
         for position in 0..<merging.count {
@@ -148,7 +150,7 @@ extension Worker {
     private func finishTrain(_ lane: FanOutLane) {
         let done = lane.takeTrain()
         fanOuts.finished(done, of: lane)
-        if fanOuts.isEmpty { sliceAbove = fanOutLimits.slice }
+        if fanOuts.isEmpty { sliceAbove = fanOutLimits.receiversAtOnce }
         for task in done { endFanOut(task.end) }
         guard lane.tasks.count < WorkerLimits.fanOutAheadMax else { return }
         let held = lane.held

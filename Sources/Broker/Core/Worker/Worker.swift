@@ -111,7 +111,7 @@ package final class Worker<Port: WorkerPort> {
     @exclusivity(unchecked)
     var fanOuts = FanOutLanes()
     let fanOutLimits: FanOutLimits
-    /// A message with more receivers is looked at: the slice, or 0 while there are lanes.
+    /// A message with more receivers is looked at: `receiversAtOnce`, or 0 while there are lanes.
     @exclusivity(unchecked)
     var sliceAbove: Int
     /// The last delivery of another worker that was deferred.
@@ -211,7 +211,7 @@ package final class Worker<Port: WorkerPort> {
         hash = TableHash(seed: options.seed)
         random = SeededRandom(seed: options.seed ^ 0x5EED)
         fanOutLimits = options.fanOut
-        sliceAbove = options.fanOut.slice
+        sliceAbove = options.fanOut.receiversAtOnce
         inputQuantum = UInt64(options.fanOut.turnDeliveries)
         tenantStore = options.tenants
         accounts = options.accounts

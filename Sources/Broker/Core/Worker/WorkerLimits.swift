@@ -60,7 +60,7 @@ package enum WorkerLimits {
     package static let fanOutPartMin = 64
     /// Messages of one topic that are delivered together, and after how many their publishers are
     /// not read.
-    package static let fanOutAheadMax = 16
+    package static let fanOutAheadMax = 64
     package static let fanOutTrainBytes = 64 << 10
     /// What a message that is delivered in slices counts beside its bytes and its receivers.
     package static let fanOutTaskBytes = 128
@@ -71,18 +71,4 @@ package enum WorkerLimits {
     /// How long a connection is not read because its tenant's bytes are used up, before it is
     /// closed.
     package static let inputHeldMax = Duration.seconds(5)
-}
-
-/// Limits of messages with many receivers; tests and simulator choose smaller ones.
-package struct FanOutLimits: Sendable {
-    /// Receivers that such messages reach in one turn: a write to a socket each, and so a few
-    /// milliseconds.
-    package var slice = 1_024
-    /// Bytes of such messages, and of the lists of their receivers, that may wait.
-    package var bytesMax = 64 << 20
-    /// Deliveries that the input of one turn should cause at most: a few milliseconds. After a turn
-    /// with more, each connection has a smaller part.
-    package var turnDeliveries = 32_768
-
-    package init() {}
 }
