@@ -10,7 +10,8 @@ struct ApusPerf: ParsableCommand {
             PairCommand.self, FanInCommand.self, FanOutCommand.self, SharedCommand.self,
             PublishCommand.self, SubscribeCommand.self, ConnectCommand.self, IdleCommand.self,
             StormCommand.self, RetainCommand.self, OfflineCommand.self, MixedCommand.self,
-            PresetCommand.self, AutoRateCommand.self, ReportCommand.self, CompareCommand.self,
+            FairnessCommand.self, PresetCommand.self, AutoRateCommand.self, ReportCommand.self,
+            CompareCommand.self,
         ],
         helpNames: .long)
 }

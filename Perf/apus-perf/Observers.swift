@@ -52,6 +52,9 @@ final class Observers: RunObserver {
         write(.end(end))
     }
 
+    /// The end of a run that has no outcome of its own.
+    func write(_ end: RunEnd) { write(.end(end)) }
+
     private func write(_ line: RunLine) {
         guard let file, let text = try? line.text() else { return }
         try? file.write(contentsOf: Data(text.utf8))

@@ -41,6 +41,35 @@ struct TurnShareTests {
         }
     }
 
+    @Test("who is above its bandwidth is read some times a second, not for each packet")
+    func heldInput() throws {
+        let rig = try SettingRig()
+        try rig.set(["InBoundBandWidth": "100000"])
+        let publisher = rig.connect("publisher")
+        // Uses up the burst; from here on a packet is worth a millisecond.
+        publisher.publish("a", String(repeating: "x", count: 120_000), qos: .atLeastOnce)
+        rig.settle { publisher.sending.isEmpty }
+        for number in 0..<100 {
+            publisher.publish(
+                "a", "\(number) " + String(repeating: "y", count: 90), qos: .atLeastOnce)
+        }
+        let start = rig.rig.now
+        var reads = 0
+        var waiting = publisher.sending.count
+        rig.settle(20_000) {
+            // A millisecond each, also where nothing happens.
+            rig.rig.skip(.zero)
+            if publisher.sending.count < waiting { reads += 1 }
+            waiting = publisher.sending.count
+            return waiting == 0
+        }
+        let time = rig.rig.now - start
+        #expect(waiting == 0)
+        // Nothing is given away: the bytes take their time, in fewer parts than packets.
+        #expect(time >= .milliseconds(95) && time < .seconds(1), "\(time)")
+        #expect((2...25).contains(reads), "\(reads)")
+    }
+
     /// Refuses one resource while it is told to.
     private final class OneRefusal: Throttler {
         let resource: ResourceType

@@ -64,8 +64,9 @@ extension Worker {
         let rare = rareState(session)
         guard !rare.bandwidth.hasInputTimer else { return }
         rare.bandwidth.hasInputTimer = true
+        let pause = min(max(delay, WorkerLimits.inputHeldMin), WorkerLimits.inputHeldMax)
         _ = timers.schedule(
-            at: now + min(delay, WorkerLimits.inputHeldMax), token: connectionToken(session, index),
+            at: now + pause, token: connectionToken(session, index),
             kind: TimerKind.input.rawValue)
     }
 

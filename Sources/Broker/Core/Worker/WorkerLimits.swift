@@ -68,6 +68,8 @@ package enum WorkerLimits {
     package static let mailBacklogMax = 32 << 20
     /// Sessions looked at in one turn after settings have changed.
     package static let sweptPerTurn = 512
+    /// A connection over its bandwidth is read at most so often: not once for each packet.
+    package static let inputHeldMin = Duration.milliseconds(10)
     /// How long a connection is not read because its tenant's bytes are used up, before it is
     /// closed.
     package static let inputHeldMax = Duration.seconds(5)
