@@ -12,9 +12,9 @@ import PerfReport
 ///              quiet noisy quiet      noisy noisy quiet      pairs, mirrored
 /// ```
 /// Two runs of clients in one process: the aggressor's loops get what processor time nobody else
-/// wants, so that they do not disturb the instrument. Two controls: without an aggressor both phases
-/// of a pair are quiet, and an aggressor that troubles another broker shows what its load does to the
-/// machine alone.
+/// wants, so that they do not disturb the instrument. Two controls: without an aggressor both
+/// phases of a pair are quiet, and an aggressor that troubles another broker shows what its load
+/// does to the machine alone.
 package struct Fairness {
     /// What the other tenant does.
     package enum Aggression: String, Sendable, CaseIterable {
