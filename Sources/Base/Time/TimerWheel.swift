@@ -29,19 +29,20 @@ package struct DueTimer: Equatable, Sendable {
 ///  current one; when time reaches its slot, it moves down a level, or is due
 /// ```
 /// A tick is 2^20 ns (1.05 ms). A timer never fires early, and at most one tick late. Pure: time
-/// is an argument. Owned by one loop. Limit: 2^31 timers; each costs 40 bytes.
+/// is an argument. Owned by one loop. Limit: 2^31 timers; each costs 32 bytes. Nodes lie in chunks
+/// that never move, so that growth neither copies nor leaves a hole of half their size behind.
 @usableFromInline
 package struct TimerWheel: ~Copyable {
     struct Node {
         var tick: UInt64
         var token: UInt64
-        var kind: UInt32
         /// Odd while scheduled; the id carries it.
         var generation: UInt32
         var next: Int32
         var previous: Int32
         /// level * 64 + position, or `dueList`.
-        var list: Int32
+        var list: UInt16
+        var kind: UInt16
     }
 
     /// A list of nodes in order of arrival.
@@ -52,10 +53,13 @@ package struct TimerWheel: ~Copyable {
 
     static var tickShift: UInt64 { 20 }
     static var levels: Int { 8 }
-    static var dueList: Int32 { Int32(levels * 64) }
+    static var dueList: Int { levels * 64 }
+    private static var chunkShift: Int { 7 }
+    private static var chunkSize: Int { 1 << chunkShift }
 
-    private var nodes: UnsafeMutablePointer<Node>
-    private var capacity: Int
+    private var chunks: UnsafeMutablePointer<UnsafeMutablePointer<Node>>
+    private var chunkCount = 0
+    private var chunkCapacity = 8
     private var highWater: Int32 = 0
     private var freeHead: Int32 = -1
     private let lists: UnsafeMutablePointer<List>
@@ -69,8 +73,7 @@ package struct TimerWheel: ~Copyable {
 
     @usableFromInline
     package init(now: Instant) {
-        capacity = 64
-        nodes = .allocate(capacity: capacity)
+        chunks = .allocate(capacity: chunkCapacity)
         lists = .allocate(capacity: Self.levels * 64 + 1)
         lists.initialize(repeating: List(head: -1, tail: -1), count: Self.levels * 64 + 1)
         occupied = .allocate(capacity: Self.levels)
@@ -79,9 +82,23 @@ package struct TimerWheel: ~Copyable {
     }
 
     deinit {
-        nodes.deallocate()
+        for index in 0..<chunkCount { chunks[index].deallocate() }
+        chunks.deallocate()
         lists.deallocate()
         occupied.deallocate()
+    }
+
+    /// Bytes of one timer.
+    package static var nodeBytes: Int { MemoryLayout<Node>.stride }
+
+    /// Bytes held, in use or not.
+    package var byteCount: Int {
+        chunkCount * Self.chunkSize * MemoryLayout<Node>.stride
+            + (Self.levels * 64 + 1) * MemoryLayout<List>.stride
+    }
+
+    private func node(_ index: Int32) -> UnsafeMutablePointer<Node> {
+        chunks[Int(index) &>> Self.chunkShift] + (Int(index) & (Self.chunkSize &- 1))
     }
 
     /// Leaves `token` to be returned by `popDue` once time has reached `deadline`.
@@ -89,14 +106,15 @@ package struct TimerWheel: ~Copyable {
     package mutating func schedule(
         at deadline: Instant, token: UInt64, kind: UInt32 = 0
     ) -> TimerID {
+        invariant(kind <= UInt16.max, "timer kind \(kind)")
         let index = freeNode()
-        let node = nodes + Int(index)
+        let node = node(index)
         // Rounded up, so that no timer fires early.
         let whole = deadline.nanoseconds >> Self.tickShift
         let isExact = whole << Self.tickShift == deadline.nanoseconds
         node.pointee.tick = isExact ? whole : whole + 1
         node.pointee.token = token
-        node.pointee.kind = kind
+        node.pointee.kind = UInt16(truncatingIfNeeded: kind)
         node.pointee.generation &+= 1
         place(index)
         count += 1
@@ -110,7 +128,7 @@ package struct TimerWheel: ~Copyable {
         let index = Int32(truncatingIfNeeded: id.rawValue & 0x7FFF_FFFF)
         guard index < highWater else { return false }
         let generation = UInt32(truncatingIfNeeded: id.rawValue >> 32)
-        guard generation & 1 == 1, nodes[Int(index)].generation == generation else {
+        guard generation & 1 == 1, node(index).pointee.generation == generation else {
             return false
         }
         unlink(index)
@@ -129,7 +147,7 @@ package struct TimerWheel: ~Copyable {
             lists[slot] = List(head: -1, tail: -1)
             occupied[level] &= ~(1 << UInt64(position))
             while index >= 0 {
-                let next = nodes[Int(index)].next
+                let next = node(index).pointee.next
                 place(index)
                 index = next
             }
@@ -140,16 +158,17 @@ package struct TimerWheel: ~Copyable {
     /// The next due timer, or nil. It is gone from the wheel.
     @usableFromInline
     package mutating func popDue() -> DueTimer? {
-        let index = lists[Int(Self.dueList)].head
+        let index = lists[Self.dueList].head
         guard index >= 0 else { return nil }
-        let due = DueTimer(token: nodes[Int(index)].token, kind: nodes[Int(index)].kind)
+        let node = node(index)
+        let due = DueTimer(token: node.pointee.token, kind: UInt32(node.pointee.kind))
         unlink(index)
         release(index)
         return due
     }
 
     @usableFromInline
-    package var hasDue: Bool { lists[Int(Self.dueList)].head >= 0 }
+    package var hasDue: Bool { lists[Self.dueList].head >= 0 }
 
     /// When to call `advance` next: never later than the earliest timer, but perhaps earlier
     /// (when timers have to move down a level). `distantFuture` if there is none.
@@ -173,7 +192,7 @@ package struct TimerWheel: ~Copyable {
     }
 
     private mutating func place(_ index: Int32) {
-        let tick = nodes[Int(index)].tick
+        let tick = node(index).pointee.tick
         guard tick > current else {
             append(index, to: Self.dueList)
             return
@@ -182,36 +201,37 @@ package struct TimerWheel: ~Copyable {
         let level = highestBit / 6
         let position = Int((tick >> UInt64(level * 6)) & 63)
         occupied[level] |= 1 << UInt64(position)
-        append(index, to: Int32(level * 64 + position))
+        append(index, to: level * 64 + position)
     }
 
-    private mutating func append(_ index: Int32, to list: Int32) {
-        let tail = lists[Int(list)].tail
-        nodes[Int(index)].list = list
-        nodes[Int(index)].next = -1
-        nodes[Int(index)].previous = tail
+    private mutating func append(_ index: Int32, to list: Int) {
+        let tail = lists[list].tail
+        let node = node(index)
+        node.pointee.list = UInt16(truncatingIfNeeded: list)
+        node.pointee.next = -1
+        node.pointee.previous = tail
         if tail >= 0 {
-            nodes[Int(tail)].next = index
+            self.node(tail).pointee.next = index
         } else {
-            lists[Int(list)].head = index
+            lists[list].head = index
         }
-        lists[Int(list)].tail = index
+        lists[list].tail = index
     }
 
     private mutating func unlink(_ index: Int32) {
-        let node = nodes[Int(index)]
+        let node = node(index).pointee
         let list = Int(node.list)
         if node.previous >= 0 {
-            nodes[Int(node.previous)].next = node.next
+            self.node(node.previous).pointee.next = node.next
         } else {
             lists[list].head = node.next
         }
         if node.next >= 0 {
-            nodes[Int(node.next)].previous = node.previous
+            self.node(node.next).pointee.previous = node.previous
         } else {
             lists[list].tail = node.previous
         }
-        if lists[list].head < 0, node.list != Self.dueList {
+        if lists[list].head < 0, list != Self.dueList {
             occupied[list / 64] &= ~(1 << UInt64(list % 64))
         }
     }
@@ -219,26 +239,34 @@ package struct TimerWheel: ~Copyable {
     private mutating func freeNode() -> Int32 {
         if freeHead >= 0 {
             let index = freeHead
-            freeHead = nodes[Int(index)].next
+            freeHead = node(index).pointee.next
             return index
         }
-        if Int(highWater) == capacity {
-            let larger = UnsafeMutablePointer<Node>.allocate(capacity: capacity * 2)
-            larger.moveInitialize(from: nodes, count: capacity)
-            nodes.deallocate()
-            nodes = larger
-            capacity *= 2
-        }
-        (nodes + Int(highWater)).initialize(
+        if Int(highWater) == chunkCount << Self.chunkShift { addChunk() }
+        node(highWater).initialize(
             to: Node(
-                tick: 0, token: 0, kind: 0, generation: 0, next: -1, previous: -1, list: 0))
+                tick: 0, token: 0, generation: 0, next: -1, previous: -1, list: 0, kind: 0))
         highWater += 1
         return highWater - 1
     }
 
+    private mutating func addChunk() {
+        if chunkCount == chunkCapacity {
+            let larger = UnsafeMutablePointer<UnsafeMutablePointer<Node>>.allocate(
+                capacity: chunkCapacity * 2)
+            larger.moveInitialize(from: chunks, count: chunkCount)
+            chunks.deallocate()
+            chunks = larger
+            chunkCapacity *= 2
+        }
+        chunks[chunkCount] = .allocate(capacity: Self.chunkSize)
+        chunkCount += 1
+    }
+
     private mutating func release(_ index: Int32) {
-        nodes[Int(index)].generation &+= 1
-        nodes[Int(index)].next = freeHead
+        let node = node(index)
+        node.pointee.generation &+= 1
+        node.pointee.next = freeHead
         freeHead = index
         count -= 1
     }
