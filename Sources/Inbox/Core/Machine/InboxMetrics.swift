@@ -13,13 +13,25 @@ package struct InboxMetrics: Sendable {
     /// Bodies that several queues share.
     package var bodies = 0
     package var owners = 0
-    /// Cells and table slots of owners, without their client ids and principals.
+    /// Cells and table slots of owners, with their client ids and principals.
     package var ownerBytes = 0
     /// Records with outbox entries or intents that are not done with.
     package var unfinished = 0
 }
 
 extension InboxMachine {
+    /// Bytes of one owner's cell.
+    package static var ownerCellBytes: Int { MemoryLayout<OwnerTable.Owner>.stride }
+
+    /// Bytes of owners, client ids and principals included.
+    package var ownerBytes: Int { owners.byteCount }
+
+    /// Bytes of records' cells, table slots and timers, without what the records allocate: walks
+    /// nothing.
+    package var recordBytes: Int {
+        sessions.byteCount + timers.count * MemoryLayout<TimerQueue.Entry>.stride
+    }
+
     /// Walks all records: not for every turn.
     package var metrics: InboxMetrics {
         var metrics = InboxMetrics()

@@ -37,7 +37,7 @@ extension InboxMachine {
     }
 
     private func isOwnerPrincipal(_ principal: [UInt8], _ owner: Int32) -> Bool {
-        principal.withUnsafeBytes { equal($0, owners[owner].pointee.bytes.principal) }
+        principal.withUnsafeBytes { equal($0, owners.principal(owner)) }
     }
 
     private func findOwner(_ session: SessionName) -> Int32 {
@@ -101,7 +101,7 @@ extension InboxMachine {
         var result = ClaimAnswer(status: .ok)
         result.ownerEpoch = OwnerEpoch(owners[owner].pointee.epoch)
         let record = sessions.find(
-            owners[owner].pointee.tenant, owners[owner].pointee.bytes.clientID)
+            owners[owner].pointee.tenant, owners.clientID(owner))
         if record >= 0 {
             let session = sessions[record]
             result.hasStoredSession = session.pointee.kind == .stored
@@ -141,7 +141,7 @@ extension InboxMachine {
         let message = OwnerEvictMessage(
             session: SessionName(
                 tenant: tenants.name(owners[owner].pointee.tenant),
-                clientID: [UInt8](owners[owner].pointee.bytes.clientID)),
+                clientID: [UInt8](owners.clientID(owner))),
             ownerEpoch: OwnerEpoch(owners[owner].pointee.epoch),
             connectionToken: owners[owner].pointee.token, reason: reason)
         output.outbox.send(.ownerEvict, to: owners.place(of: owner)) {
@@ -172,7 +172,7 @@ extension InboxMachine {
         let answer = OwnerAnswer(
             ownerEpoch: OwnerEpoch(owners[owner].pointee.epoch), place: owners.place(of: owner),
             connectionToken: owners[owner].pointee.token,
-            principal: [UInt8](owners[owner].pointee.bytes.principal))
+            principal: [UInt8](owners.principal(owner)))
         output.answer(ticket) { writer in
             writer.append(status: .ok)
             answer.encode(into: &writer)

@@ -146,7 +146,7 @@ extension InboxMachine {
         guard leaderTerm != nil else { return }
         for owner in owners.indices {
             let tenant = tenants.name(owners[owner].pointee.tenant)
-            let clientID = [UInt8](owners[owner].pointee.bytes.clientID)
+            let clientID = [UInt8](owners.clientID(owner))
             guard Int(InboxKeys.bucket(tenant: tenant, clientID: clientID)) >= cut else {
                 continue
             }
@@ -157,7 +157,7 @@ extension InboxMachine {
             }
             right.inherit(
                 SessionName(tenant: tenant, clientID: clientID),
-                principal: [UInt8](owners[owner].pointee.bytes.principal),
+                principal: [UInt8](owners.principal(owner)),
                 owners.place(of: owner), token: owners[owner].pointee.token,
                 epoch: owners[owner].pointee.epoch)
             let number = owners[owner].pointee.tenant

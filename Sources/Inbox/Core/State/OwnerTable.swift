@@ -9,14 +9,17 @@ import KV
 ///    +---released----+                              +--released--> owned by the next in line
 /// ```
 /// At most one owner at a time: a claimant is answered only after the owner before it has released.
-/// The line is bounded by `InboxLimits.claimsWaitingMax`; who is pushed out is told so. About 50
-/// bytes an owner, its client id and its principal.
+/// The line is bounded by `InboxLimits.claimsWaitingMax`; who is pushed out is told so. About 45
+/// bytes an owner, and its client id and principal, which lie together in an arena.
 struct OwnerTable: ~Copyable {
-    /// An owner.
-    struct Owner: ~Copyable {
-        var bytes: SessionBytes
+    /// An owner: 32 bytes, since every connected client costs one.
+    struct Owner: BitwiseCopyable {
         var token: UInt64
         var epoch: UInt64
+        /// Handle of client id and principal in `names`; 0 if both are empty.
+        var name: UInt32
+        var clientCount: UInt16
+        var principalCount: UInt16
         var tenant: UInt32
         /// Index in `places`.
         var place: UInt16
@@ -36,6 +39,7 @@ struct OwnerTable: ~Copyable {
     typealias QueryTicketNumber = UInt64
 
     private var slab = Slab<Owner>()
+    private var names = BlockArena()
     private var table = IndexTable()
     private let hash: TableHash
     private var places: [Place] = []
@@ -46,16 +50,48 @@ struct OwnerTable: ~Copyable {
 
     init(hash: TableHash) { self.hash = hash }
 
-    deinit {
-        for index in used.indices where used[index] {
-            slab[pointer: Int32(index)].deinitialize(count: 1)
-        }
+    var count: Int { slab.count }
+    var byteCount: Int {
+        slab.byteCount + names.touchedBytes + table.byteCount + used.capacity
     }
 
-    var count: Int { slab.count }
-    var byteCount: Int { slab.byteCount + table.byteCount + used.count }
-
     subscript(index: Int32) -> UnsafeMutablePointer<Owner> { slab[pointer: index] }
+
+    func clientID(_ index: Int32) -> UnsafeRawBufferPointer {
+        let owner = slab[pointer: index]
+        return part(owner.pointee.name, 0, Int(owner.pointee.clientCount))
+    }
+
+    func principal(_ index: Int32) -> UnsafeRawBufferPointer {
+        let owner = slab[pointer: index]
+        return part(
+            owner.pointee.name, Int(owner.pointee.clientCount), Int(owner.pointee.principalCount))
+    }
+
+    private func part(_ name: UInt32, _ offset: Int, _ count: Int) -> UnsafeRawBufferPointer {
+        guard count > 0 else { return UnsafeRawBufferPointer(start: nil, count: 0) }
+        return UnsafeRawBufferPointer(start: names[name] + offset, count: count)
+    }
+
+    private mutating func makeName(
+        _ clientID: UnsafeRawBufferPointer, _ principal: [UInt8]
+    ) -> UInt32 {
+        let count = clientID.count + principal.count
+        guard count > 0 else { return 0 }
+        let name = names.allocate(count)
+        let target = UnsafeMutableRawBufferPointer(start: names[name], count: count)
+        target.copyMemory(from: clientID)
+        principal.withUnsafeBytes {
+            UnsafeMutableRawBufferPointer(rebasing: target[clientID.count...]).copyMemory(from: $0)
+        }
+        return name
+    }
+
+    private mutating func freeName(_ index: Int32) {
+        let owner = slab[pointer: index].pointee
+        guard owner.name != 0 else { return }
+        names.free(owner.name, Int(owner.clientCount) + Int(owner.principalCount))
+    }
 
     func place(of index: Int32) -> Place { places[Int(slab[pointer: index].pointee.place)] }
 
@@ -66,7 +102,7 @@ struct OwnerTable: ~Copyable {
     func find(_ tenant: UInt32, _ clientID: UnsafeRawBufferPointer) -> Int32 {
         table.find(tag(tenant, clientID)) { index in
             let owner = slab[pointer: index]
-            return owner.pointee.tenant == tenant && equal(owner.pointee.bytes.clientID, clientID)
+            return owner.pointee.tenant == tenant && equal(self.clientID(index), clientID)
         }
     }
 
@@ -77,9 +113,9 @@ struct OwnerTable: ~Copyable {
         let placeNumber = number(of: place)
         let index = slab.insert(
             Owner(
-                bytes: SessionBytes(clientID: clientID), token: token, epoch: epoch,
+                token: token, epoch: epoch, name: makeName(clientID, principal),
+                clientCount: UInt16(clientID.count), principalCount: UInt16(principal.count),
                 tenant: tenant, place: placeNumber))
-        slab[pointer: index].pointee.bytes.setPrincipal(principal)
         table.insert(tag(tenant, clientID), index)
         while used.count <= Int(index) { used.append(false) }
         used[Int(index)] = true
@@ -99,16 +135,27 @@ struct OwnerTable: ~Copyable {
     ) {
         let number = number(of: place)
         let owner = slab[pointer: index]
-        owner.pointee.bytes.setPrincipal(principal)
+        if !principal.withUnsafeBytes({ equal($0, self.principal(index)) }) {
+            rename(index, principal)
+        }
         owner.pointee.place = number
         owner.pointee.token = token
         owner.pointee.epoch = epoch
         owner.pointee.isEvicted = false
     }
 
+    private mutating func rename(_ index: Int32, _ principal: [UInt8]) {
+        // Its own copy: what is freed is not to be read again.
+        let clientID = [UInt8](clientID(index))
+        freeName(index)
+        let name = clientID.withUnsafeBytes { makeName($0, principal) }
+        slab[pointer: index].pointee.name = name
+        slab[pointer: index].pointee.principalCount = UInt16(principal.count)
+    }
+
     mutating func remove(_ index: Int32) {
-        let owner = slab[pointer: index]
-        table.remove(tag(owner.pointee.tenant, owner.pointee.bytes.clientID), index)
+        table.remove(tag(slab[pointer: index].pointee.tenant, clientID(index)), index)
+        freeName(index)
         lines[index] = nil
         used[Int(index)] = false
         slab.remove(index)
