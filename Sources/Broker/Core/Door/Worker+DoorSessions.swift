@@ -168,8 +168,9 @@ extension Worker {
     func subscriptionPage(
         _ session: UnsafeMutablePointer<Session>, _ index: Int32, skip: Int
     ) -> DoorAnswer {
-        let slots = session.pointee.filters.dropFirst(skip)
-        let items = slots.prefix(DoorLimits.pageMax).compactMap { slot -> DoorSubscription? in
+        let total = session.pointee.filters.count
+        let slots = session.pointee.filters.page(from: skip, limit: DoorLimits.pageMax)
+        let items = slots.compactMap { slot -> DoorSubscription? in
             guard let filter = filters.filter(slot: slot),
                 let subscriber = filters.subscriber(session: index, slot: slot)
             else { return nil }
@@ -178,7 +179,7 @@ extension Worker {
                 options: SubscriptionOptions(rawValue: subscriber.options),
                 subscriptionID: subscriber.subscriptionID)
         }
-        return .subscriptionPage(items, hasMore: slots.count > DoorLimits.pageMax)
+        return .subscriptionPage(items, hasMore: total - skip > DoorLimits.pageMax)
     }
 
     // MARK: The end of a session

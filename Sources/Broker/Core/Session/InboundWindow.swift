@@ -29,8 +29,8 @@ package struct InboundWindow: ~Copyable {
     package init() {}
 
     /// What counts against the receive maximum: QoS 1 until PUBACK, QoS 2 until PUBCOMP.
-    package var unacknowledgedCount: Int { openQoS1 + unreleased.count }
-    private var openQoS1 = 0
+    package var unacknowledgedCount: Int { Int(openQoS1) + unreleased.count }
+    private var openQoS1: UInt32 = 0
 
     package var isEmpty: Bool { entries.isEmpty }
     /// Publishes whose PUBACK or PUBREC has not left.

@@ -28,10 +28,12 @@ package struct OutboundWindow: ~Copyable {
     package static let span = Int(InboxLimits.packetIDWindow)
 
     private var phases = RingQueue<Phase>()
+    /// Stands behind the ring, whose last four bytes would be padding.
+    private var openCount: UInt32 = 0
     /// Sequence of the first phase in the ring.
     package private(set) var base: UInt64
     /// Messages not finished.
-    package private(set) var inFlight = 0
+    package var inFlight: Int { Int(openCount) }
 
     package init(firstSequence: UInt64 = 1) { base = firstSequence }
 
@@ -53,7 +55,7 @@ package struct OutboundWindow: ~Copyable {
         if phases.isEmpty { base = sequence }
         while next < sequence { phases.append(.finished) }
         phases.append(phase)
-        inFlight += 1
+        openCount += 1
     }
 
     /// The open sequence with this packet id.
@@ -82,7 +84,7 @@ package struct OutboundWindow: ~Copyable {
     package mutating func finish(_ sequence: UInt64) {
         guard phase(of: sequence) != .finished else { return }
         phases[Int(sequence - base)] = .finished
-        inFlight -= 1
+        openCount -= 1
         while !phases.isEmpty, phases[0] == .finished {
             phases.removeFirst()
             base += 1

@@ -7,7 +7,9 @@ package struct PacketIDSet: ~Copyable {
     private static let blockCount = 64
 
     private var blocks: UnsafeMutablePointer<UnsafeMutablePointer<UInt64>?>?
-    package private(set) var count = 0
+    package var count: Int { Int(members) }
+    /// At most 65,536.
+    private var members: UInt32 = 0
 
     package init() {}
 
@@ -31,7 +33,7 @@ package struct PacketIDSet: ~Copyable {
             return false
         }
         block[word(packetID)] |= bit(packetID)
-        count += 1
+        members += 1
         return true
     }
 
@@ -39,8 +41,8 @@ package struct PacketIDSet: ~Copyable {
     package mutating func remove(_ packetID: UInt16) -> Bool {
         guard contains(packetID), let block = blocks?[Int(packetID >> 10)] else { return false }
         block[word(packetID)] &= ~bit(packetID)
-        count -= 1
-        if count == 0 {
+        members -= 1
+        if members == 0 {
             Self.free(blocks)
             blocks = nil
         }

@@ -16,12 +16,12 @@ package struct SessionMachine: ~Copyable {
     package let isStored: Bool
     /// QoS 1 and 2 messages that the client takes at once [MQTT-3.3.4-7], and its tenant allows.
     package var receiveMaximum: UInt16
+    /// Messages in flight that a stored session holds for shared groups.
+    package var leasedCount: Int32 = 0
     package var inbound = InboundWindow()
     package var outbound = OutboundWindow()
     /// Messages of a transient session that wait for room in the window or in the socket.
     package var queue = MessageQueue()
-    /// Messages in flight that a stored session holds for shared groups.
-    package var leasedCount = 0
 
     package init(
         version: ProtocolVersion, isStored: Bool, receiveMaximum: UInt16
@@ -134,7 +134,7 @@ package struct SessionMachine: ~Copyable {
 
     /// Whether a QoS 1 or 2 message may be sent now.
     package var hasSendQuota: Bool {
-        outbound.inFlight + leasedCount < Int(receiveMaximum)
+        outbound.inFlight + Int(leasedCount) < Int(receiveMaximum)
             && outbound.hasRoom(for: outbound.next)
     }
 

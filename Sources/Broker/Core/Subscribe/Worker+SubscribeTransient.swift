@@ -38,7 +38,7 @@ extension Worker {
     private func isSubscribed(
         _ filter: [UInt8], _ session: UnsafeMutablePointer<Session>
     ) -> Bool {
-        session.pointee.filters.contains { slot in
+        session.pointee.filters.array.contains { slot in
             filters.filter(slot: slot).map { $0.filter.elementsEqual(filter) } ?? false
         }
     }

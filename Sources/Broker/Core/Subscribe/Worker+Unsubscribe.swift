@@ -95,8 +95,7 @@ extension Worker {
         metrics.subscriptions &-= 1
         unsubscriptions &+= 1
         if let position = session.pointee.filters.firstIndex(of: slot) {
-            session.pointee.filters.swapAt(position, session.pointee.filters.count - 1)
-            session.pointee.filters.removeLast()
+            session.pointee.filters.remove(at: position)
         }
     }
 

@@ -67,3 +67,11 @@ final class ReplayTask {
         isSurveyed = next == nil
     }
 }
+
+/// The replays of one session.
+struct SessionReplays {
+    /// Those that wait until the client has taken what it has.
+    var waiting: [ReplayTask] = []
+    /// All under way, those waiting included.
+    var active: [ReplayTask] = []
+}

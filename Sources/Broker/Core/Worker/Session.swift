@@ -46,8 +46,7 @@ struct Session: ~Copyable {
     var connection: ConnectionKey
 
     // Identity, set by CONNECT.
-    var clientID: [UInt8] = []
-    var principal: [UInt8] = []
+    var names = SessionNames()
     /// BucketHash of tenant and client id: tells a publisher apart in message records.
     var publisherHash: UInt64 = 0
     var ownerEpoch = OwnerEpoch.none
@@ -56,15 +55,13 @@ struct Session: ~Copyable {
     /// Nil for a Unix socket.
     var peerAddress: IPAddress?
     var peerPort: UInt16 = 0
+    /// Seconds; 0 when keep alive is off.
+    var keepAlive: UInt16 = 0
 
     // Protocol state that only a few clients use stays behind one pointer.
     var rare: RareState?
 
-    /// Seconds; 0 when keep alive is off.
-    var keepAlive: UInt16 = 0
     var timer = TimerID.none
-    /// Seconds since 1970; 0 before CONNACK.
-    var connectedAtSeconds: UInt32 = 0
     /// When the last byte came, or the last unfinished publish of ours ended.
     var lastReceived: Instant
     /// What holds for this connection from CONNACK to its end, whatever the settings become.
@@ -72,8 +69,10 @@ struct Session: ~Copyable {
     /// Of the last merge of overlapping subscriptions that it was in; see `MergeTable`.
     var mergeStamp: UInt32 = 0
     var mergeIndex: Int32 = 0
+    /// Seconds since 1970; 0 before CONNACK.
+    var connectedAtSeconds: UInt32 = 0
     /// Slots of the worker's filter table that a transient session subscribes to.
-    var filters: [UInt32] = []
+    var filters = SlotList()
 
     struct Flags: OptionSet {
         let rawValue: UInt32
@@ -124,6 +123,8 @@ struct Session: ~Copyable {
         static let deaf = Flags(rawValue: 1 << 25)
         /// It has had its part of the turn.
         static let yielded = Flags(rawValue: 1 << 26)
+        /// Retained messages are on their way to it: see `Worker.replays`.
+        static let replays = Flags(rawValue: 1 << 27)
     }
 
     /// QoS 0 can be written to it as it comes: nothing is to be checked, counted or held back.
@@ -134,6 +135,10 @@ struct Session: ~Copyable {
                 .metersFanOut,
             ])
     }
+
+    /// Copies: what only looks takes `names`.
+    var clientID: [UInt8] { [UInt8](names.clientID) }
+    var principal: [UInt8] { [UInt8](names.principal) }
 
     /// Its next packet has to wait.
     var isHeld: Bool { !flags.isDisjoint(with: [.busy, .inputHeld, .yielded]) }
@@ -192,14 +197,28 @@ final class RareState {
     var exhausted: ResourceType?
     /// A stored session more was counted before it was there.
     var hasReservedSession = false
-    /// Retained messages that wait until the client has taken what it has.
-    var replays: [ReplayTask] = []
-    /// Every replay under way, those waiting included.
-    var activeReplays: [ReplayTask] = []
     /// What the packet at the head of the input waits for, or its verdicts.
     var judgement: AccessJudgement?
     /// Messages of this turn that found the queue full, and whether the oldest went for them.
     var overflow: (count: Int, isOldest: Bool) = (0, false)
     /// Topic and size of open publishes by packet identifier, where the tenant is debugged.
     var openPublishes: [UInt16: (topic: String, size: Int)] = [:]
+
+    /// Of one of them, as an allocator counts it, without what its fields refer to.
+    static let byteCount = 576
+
+    /// Whether a connected transient session can do without it: a new one would say the same.
+    var isUnused: Bool {
+        let hasProtocolState =
+            will != nil || connect != nil || !inboundAliases.isEmpty || outboundAliases != nil
+            || expirySeconds != 0 || expiryOverride != nil || authenticationMethod != nil
+            || exchange != nil || peer?.isRelayed == true
+        let hasWork =
+            stored != nil || share != nil || judgement != nil || overflow.count != 0
+            || !openPublishes.isEmpty
+        let isCounted =
+            !publishBucket.isUntouched || !bandwidth.isUntouched || exhausted != nil
+            || hasReservedSession
+        return !hasProtocolState && !hasWork && !isCounted
+    }
 }

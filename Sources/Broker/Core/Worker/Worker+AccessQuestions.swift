@@ -100,6 +100,7 @@ extension Worker {
     ) -> [AccessVerdict]? {
         if let judgement = session.pointee.rare?.judgement, judgement.waiting == 0 {
             session.pointee.rare?.judgement = nil
+            dropRareIfUnused(session)
             return judgement.verdicts.map { $0 ?? .failed(reason: "no answer") }
         }
         let judgement = ask(actions(), .packet, session, index)

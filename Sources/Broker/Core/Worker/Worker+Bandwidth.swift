@@ -13,6 +13,12 @@ struct BandwidthState {
     /// A timer of each is set: a connection has at most one.
     var hasInputTimer = false
     var hasOutputTimer = false
+
+    /// Nothing has been limited.
+    var isUntouched: Bool {
+        index < 0 && input.isUntouched && output.isUntouched && !hasInputTimer && !hasOutputTimer
+            && exhaustedSince == .distantFuture
+    }
 }
 
 /// Bytes per second of one connection, and those of its tenant.

@@ -68,6 +68,8 @@ extension Worker {
         settle(session)
         metrics.connectionsClosed &+= 1
         liveGenerations[Int(index)] = 0
+        nameBytes -= session.pointee.names.byteCount
+        if session.pointee.rare != nil { rareCount -= 1 }
         sessions.remove(index)
     }
 
@@ -104,8 +106,9 @@ extension Worker {
         timers.cancel(session.pointee.timer)
         session.pointee.timer = .none
         leaveGroups(session, index)
-        for slot in session.pointee.filters { dropFilter(slot, session, index) }
-        session.pointee.filters = []
+        dropReplays(session)
+        for slot in session.pointee.filters.array { dropFilter(slot, session, index) }
+        session.pointee.filters.removeAll()
         let isDetaching =
             session.pointee.flags.contains(.attached) && detach(session, index)
         if session.pointee.flags.contains(.owned), !isDetaching {

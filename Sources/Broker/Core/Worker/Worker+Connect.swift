@@ -66,10 +66,18 @@ extension Worker {
             return
         }
         session.pointee.tenant = tenant
-        session.pointee.principal = Array(principal.user.utf8)
-        session.pointee.clientID = packet.clientID.isEmpty ? makeClientID() : packet.clientID
+        let clientID = packet.clientID.isEmpty ? makeClientID() : packet.clientID
+        guard let names = SessionNames(clientID: clientID, principal: Array(principal.user.utf8))
+        else {
+            refuseConnect(
+                session, index, .notAuthorized,
+                .channel(.authError(reason: "the user's name is too long")))
+            return
+        }
+        nameBytes += names.byteCount - session.pointee.names.byteCount
+        session.pointee.names = names
         session.pointee.publisherHash = MessageRecord.publisherHash(
-            tenant: tenantBytes(tenant), clientID: session.pointee.clientID)
+            tenant: tenantBytes(tenant), clientID: clientID)
         let settings = tenants[tenant].pointee.settings
         if let refusal = refusal(of: packet, settings, session) {
             if refusal.isUnsayable, packet.version != .v5 {
@@ -360,14 +368,13 @@ extension Worker {
         return properties
     }
 
-    /// Most sessions need none of it after CONNACK.
-    private func dropRareIfUnused(_ session: UnsafeMutablePointer<Session>) {
-        guard let rare = session.pointee.rare else { return }
-        if rare.will == nil, !session.pointee.machine.isStored, rare.authenticationMethod == nil,
-            rare.outboundAliases == nil, rare.inboundAliases.isEmpty,
-            rare.peer?.isRelayed != true
-        {
-            session.pointee.rare = nil
-        }
+    /// Most sessions need none of it after CONNACK, or after what was rare has ended: it is larger
+    /// than all the rest of an idle session.
+    func dropRareIfUnused(_ session: UnsafeMutablePointer<Session>) {
+        guard session.pointee.phase == .live, !session.pointee.machine.isStored,
+            session.pointee.rare?.isUnused == true
+        else { return }
+        session.pointee.rare = nil
+        rareCount -= 1
     }
 }

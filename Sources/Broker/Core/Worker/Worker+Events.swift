@@ -164,7 +164,8 @@ extension Worker {
     func matchedFilter(
         _ topic: UnsafeRawBufferPointer, _ session: UnsafeMutablePointer<Session>
     ) -> String {
-        for slot in session.pointee.filters.prefix(WorkerLimits.namedFiltersMax) {
+        let slots = session.pointee.filters.page(from: 0, limit: WorkerLimits.namedFiltersMax)
+        for slot in slots {
             guard let whole = filters.filter(slot: slot).map({ [UInt8]($0.filter) }) else {
                 continue
             }

@@ -56,10 +56,9 @@ extension Worker {
         _ session: UnsafeMutablePointer<Session>
     ) -> AccessState {
         let safe = Array(identity.user.utf8).withUnsafeBytes { user in
-            session.pointee.clientID.withUnsafeBytes { client in
-                tenantNames[Int(session.pointee.tenant.index)].withUnsafeBytes { tenant in
-                    AccessIdentity.safeMask(client: client, user: user, tenant: tenant)
-                }
+            tenantNames[Int(session.pointee.tenant.index)].withUnsafeBytes { tenant in
+                AccessIdentity.safeMask(
+                    client: session.pointee.names.clientID, user: user, tenant: tenant)
             }
         }
         return AccessState(permissions, isAsked: isAsked, identity: identity, safe: safe)
@@ -87,12 +86,11 @@ extension Worker {
         _ body: (borrowing AccessIdentity) -> R
     ) -> R {
         access.user.withUnsafeBytes { user in
-            session.pointee.clientID.withUnsafeBytes { client in
-                tenantNames[Int(session.pointee.tenant.index)].withUnsafeBytes { tenant in
-                    body(
-                        AccessIdentity(
-                            client: client, user: user, tenant: tenant, safe: access.safe))
-                }
+            tenantNames[Int(session.pointee.tenant.index)].withUnsafeBytes { tenant in
+                body(
+                    AccessIdentity(
+                        client: session.pointee.names.clientID, user: user, tenant: tenant,
+                        safe: access.safe))
             }
         }
     }
@@ -276,11 +274,13 @@ extension Worker {
     ) -> Bool {
         if permissions.allowsEveryReceive { return false }
         // What a stored session subscribes to is known to its inbox alone.
-        let slots = session.pointee.filters
-        if session.pointee.machine.isStored || slots.count > WorkerLimits.rejudgedFiltersMax {
+        let count = session.pointee.filters.count
+        if session.pointee.machine.isStored || count > WorkerLimits.rejudgedFiltersMax {
             return true
         }
-        return !slots.allSatisfy { isWhollyPermitted($0, permissions, access, session, index) }
+        return !session.pointee.filters.array.allSatisfy {
+            isWhollyPermitted($0, permissions, access, session, index)
+        }
     }
 
     private func isWhollyPermitted(

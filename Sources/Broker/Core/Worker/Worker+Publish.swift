@@ -83,7 +83,7 @@ extension Worker {
         PublisherNames(
             session: session,
             tenant: tenantNames[Int(session.pointee.tenant.index)].withUnsafeBytes { $0 },
-            clientID: session.pointee.clientID.withUnsafeBytes { $0 })
+            clientID: session.pointee.names.clientID)
     }
 
     // MARK: Checks
@@ -124,6 +124,7 @@ extension Worker {
         if let rare = session.pointee.rare { return rare }
         let rare = RareState()
         session.pointee.rare = rare
+        rareCount += 1
         return rare
     }
 

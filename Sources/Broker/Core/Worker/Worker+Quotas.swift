@@ -37,8 +37,8 @@ extension Worker {
 
     /// Memory of a session beside its queue; the same from CONNECT to its end.
     private func sessionBytes(_ session: UnsafeMutablePointer<Session>) -> Int {
-        MemoryLayout<Session>.stride + session.pointee.clientID.count
-            + session.pointee.principal.count
+        MemoryLayout<Session>.stride + session.pointee.names.clientID.count
+            + session.pointee.names.principal.count
     }
 
     /// Collected, and published at the end of the turn.

@@ -13,7 +13,9 @@ extension Worker {
         _ session: UnsafeMutablePointer<Session>, _ index: Int32
     ) {
         let settings = tenants[session.pointee.tenant].pointee.settings
-        guard settings.retainEnabled, SharedName(entry.filter) == nil else { return }
+        guard settings.retainEnabled, SharedName(entry.filter) == nil,
+            session.pointee.phase == .live
+        else { return }
         switch entry.options.retainHandling {
         case .send: break
         case .sendIfNew: if !entry.isNew { return }
@@ -29,16 +31,35 @@ extension Worker {
         }
         task.holder = holder
         holder.replaying += 1
-        rareState(session).activeReplays.append(task)
+        session.pointee.flags.insert(.replays)
+        replays[session.pointee.generation, default: SessionReplays()].active.append(task)
         askRetained(task, session)
     }
 
     /// The subscription has ended or begun anew.
     func cancelReplays(of filter: [UInt8], _ session: UnsafeMutablePointer<Session>) {
-        guard let rare = session.pointee.rare, !rare.activeReplays.isEmpty else { return }
-        for task in rare.activeReplays where task.filter == filter { task.isCancelled = true }
-        rare.activeReplays.removeAll(where: \.isCancelled)
-        rare.replays.removeAll(where: \.isCancelled)
+        guard session.pointee.flags.contains(.replays),
+            var own = replays.removeValue(forKey: session.pointee.generation)
+        else { return }
+        for task in own.active where task.filter == filter { task.isCancelled = true }
+        own.active.removeAll(where: \.isCancelled)
+        own.waiting.removeAll(where: \.isCancelled)
+        keep(own, of: session)
+    }
+
+    private func keep(_ own: SessionReplays, of session: UnsafeMutablePointer<Session>) {
+        if own.active.isEmpty {
+            session.pointee.flags.remove(.replays)
+        } else {
+            replays[session.pointee.generation] = own
+        }
+    }
+
+    /// The session has ended.
+    func dropReplays(_ session: UnsafeMutablePointer<Session>) {
+        guard session.pointee.flags.contains(.replays) else { return }
+        session.pointee.flags.remove(.replays)
+        replays[session.pointee.generation] = nil
     }
 
     /// A replay has ended, or waits for the client: it does not hold the connection back any more.
@@ -84,7 +105,7 @@ extension Worker {
 
     /// Goes on when the client has taken something.
     private func wait(_ task: ReplayTask, _ session: UnsafeMutablePointer<Session>) {
-        rareState(session).replays.append(task)
+        replays[session.pointee.generation]?.waiting.append(task)
         settle(task, session)
     }
 
@@ -109,10 +130,11 @@ extension Worker {
 
     /// The client has taken something: pages that waited for that are asked for.
     func resumeReplays(_ session: UnsafeMutablePointer<Session>) {
-        guard let rare = session.pointee.rare, !rare.replays.isEmpty, replayRoom(session) > 0
+        guard session.pointee.flags.contains(.replays),
+            let waiting = replays[session.pointee.generation]?.waiting, !waiting.isEmpty,
+            replayRoom(session) > 0
         else { return }
-        let waiting = rare.replays
-        rare.replays = []
+        replays[session.pointee.generation]?.waiting = []
         for task in waiting { askRetained(task, session) }
     }
 
@@ -149,7 +171,7 @@ extension Worker {
             task.key = next
             askRetained(task, session)
         } else {
-            session.pointee.rare?.activeReplays.removeAll { $0 === task }
+            forget(task, session)
             task.hasEnded = true
             if task.inserting == 0 { settle(task, session) }
             report(.retainMsgMatched, session) {
@@ -196,8 +218,14 @@ extension Worker {
         client.map.descriptor(.retain, at: key)?.bounds.end
     }
 
+    private func forget(_ task: ReplayTask, _ session: UnsafeMutablePointer<Session>) {
+        guard var own = replays.removeValue(forKey: session.pointee.generation) else { return }
+        own.active.removeAll { $0 === task }
+        keep(own, of: session)
+    }
+
     private func replayFailed(_ task: ReplayTask, _ session: UnsafeMutablePointer<Session>) {
-        session.pointee.rare?.activeReplays.removeAll { $0 === task }
+        forget(task, session)
         settle(task, session)
         report(.matchRetainError, session) {
             .retain(
@@ -235,32 +263,31 @@ extension Worker {
     ) {
         stored.replayDebt += 1
         let options = DeliveryOptions(qos: delivery.qos.rawValue, retain: true)
-        session.pointee.clientID.withUnsafeBytes { clientID in
-            var batches = InsertBatches(
-                tenant: tenantBytes(session.pointee.tenant), source: nil)
-            let receiver = StoredReceiver(
-                clientID: clientID, incarnation: stored.incarnation, maximumQoS: delivery.qos,
-                retainAsPublished: true,
-                subscriptionIDs: task.subscriptionID == 0 ? [] : [task.subscriptionID])
-            let record = message.record()
-            _ = batches.add(
-                receiver, options, record: record.bytes,
-                expiry: message.remainingSeconds(wallTime), map: client.map)
-            for batch in batches.batches {
-                batch.encoder.finish()
-                let insert = InsertTask(
-                    tracker: nil, tenant: tenantBytes(session.pointee.tenant),
-                    slot: session.pointee.tenant)
-                insert.receivers = batch.receivers
-                insert.replay = task
-                let accepted = propose(.inbox, batch.key, .insert(insert)) {
-                    $0.append(batch.encoder.bytes)
-                }
-                if accepted {
-                    task.inserting += 1
-                } else {
-                    insertFailed(insert, .refused(.implementationSpecificError))
-                }
+        var batches = InsertBatches(
+            tenant: tenantBytes(session.pointee.tenant), source: nil)
+        let receiver = StoredReceiver(
+            clientID: session.pointee.names.clientID, incarnation: stored.incarnation,
+            maximumQoS: delivery.qos,
+            retainAsPublished: true,
+            subscriptionIDs: task.subscriptionID == 0 ? [] : [task.subscriptionID])
+        let record = message.record()
+        _ = batches.add(
+            receiver, options, record: record.bytes,
+            expiry: message.remainingSeconds(wallTime), map: client.map)
+        for batch in batches.batches {
+            batch.encoder.finish()
+            let insert = InsertTask(
+                tracker: nil, tenant: tenantBytes(session.pointee.tenant),
+                slot: session.pointee.tenant)
+            insert.receivers = batch.receivers
+            insert.replay = task
+            let accepted = propose(.inbox, batch.key, .insert(insert)) {
+                $0.append(batch.encoder.bytes)
+            }
+            if accepted {
+                task.inserting += 1
+            } else {
+                insertFailed(insert, .refused(.implementationSpecificError))
             }
         }
     }

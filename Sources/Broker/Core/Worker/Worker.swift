@@ -42,6 +42,9 @@ package final class Worker<Port: WorkerPort> {
     @exclusivity(unchecked)
     var liveGenerations: [UInt32] = []
     private var nextGeneration: UInt32 = 1
+    /// Bytes of client ids and principals, and sessions with rare state: see Worker+Memory.
+    var nameBytes = 0
+    var rareCount = 0
     @exclusivity(unchecked)
     var timers: TimerWheel
     let hash: TableHash
@@ -194,6 +197,9 @@ package final class Worker<Port: WorkerPort> {
     /// Publishers with a retained message under commitment, and what waits behind it.
     @exclusivity(unchecked)
     var retainLanes: [RetainLaneKey: RetainLane] = [:]
+    /// Retained messages on their way to new subscriptions, by the session's generation. Not in
+    /// `RareState`: every SUBSCRIBE comes by here, for a moment.
+    var replays: [UInt32: SessionReplays] = [:]
     /// Open questions about topics, and who waits behind them.
     @exclusivity(unchecked)
     var matches: [QuestionID: MatchState] = [:]

@@ -46,6 +46,9 @@ package struct TokenBucket: Sendable {
     @inlinable
     package init() { fullAt = 0 }
 
+    /// Nothing was ever taken.
+    package var isUntouched: Bool { fullAt == 0 }
+
     /// Takes tokens if they are there. A request above the burst passes only from a full bucket,
     /// and is paid for afterwards: a large packet must not be impossible.
     @inlinable
