@@ -9,6 +9,9 @@ struct RunArguments: ParsableArguments {
     @Option(help: "Processes of the broker, by comma: its CPU time and memory are read.")
     var pid: String?
 
+    @Option(help: "Admin port of an Apus broker, as 127.0.0.1:8091: idle asks it for its memory.")
+    var admin: String?
+
     @Option(help: "Event loops (threads) of this program.")
     var loops = 1
 
@@ -120,6 +123,12 @@ extension LoadOptions {
         }
         guard ProcessProbe(brokerPIDs).isReadable else {
             throw ValidationError("--pid: there is no such process")
+        }
+        if let text = run.admin {
+            guard let probe = AdminProbe(text) else {
+                throw ValidationError("--admin is an IPv4 address and a port")
+            }
+            admin = probe
         }
         loops = run.loops
         poller = run.poller

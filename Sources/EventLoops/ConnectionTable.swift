@@ -121,6 +121,11 @@ struct ConnectionTable: ~Copyable {
         chunks.deallocate()
     }
 
+    /// Bytes held, in use or not.
+    var byteCount: Int {
+        (chunkCount << Self.chunkShift) * MemoryLayout<ConnectionRecord>.stride
+    }
+
     subscript(index: Int32) -> UnsafeMutablePointer<ConnectionRecord> {
         chunks[Int(index) &>> Self.chunkShift] + (Int(index) & (Self.chunkSize &- 1))
     }

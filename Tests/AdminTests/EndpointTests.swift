@@ -71,7 +71,12 @@ struct EndpointTests {
                 values[String(words[0])] = value
             }
         }
-        #expect(kinds.count > FigureTable.rows.count)
+        #expect(kinds.count > FigureTable.rows.count - FigureTable.memoryRows.count)
+        for row in FigureTable.memoryRows {
+            #expect(values["apus_memory_bytes{owner=\"\(row.name)\"}"] != nil, "\(row.name)")
+        }
+        #expect((values[#"apus_memory_bytes{owner="sessions"}"#] ?? 0) > 0)
+        #expect((values[#"apus_memory_bytes{owner="connections"}"#] ?? 0) > 0)
         #expect(values["apus_sessions_connected"] == 1)
         #expect(values["apus_subscriptions"] == 1)
         #expect(values[#"apus_build_info{version="test"}"#] == 1)

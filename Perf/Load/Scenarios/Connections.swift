@@ -48,6 +48,7 @@ package struct Connections {
         observer.head(head)
         let memoryBefore = broker.memoryBytes
         let ownersBefore = MemoryOwners.read(broker.pids)
+        let tablesBefore = options.admin?.memory()
         var sampler = SecondSampler(run, broker, observer, zero: run.now)
         var figures = try open(run, observer, &sampler)
         switch kind {
@@ -66,6 +67,7 @@ package struct Connections {
         end.memoryBeforeBytes = memoryBefore
         end.memoryAfterBytes = broker.memoryBytes
         if !broker.isEmpty { price(&end, figures, ownersBefore) }
+        if kind == .idle, let tablesBefore { addTables(&end, tablesBefore) }
         let lost = run.counters.lost
         let outcome = run.finish()
         end.warnings = warnings(outcome, lost: lost)
@@ -126,6 +128,18 @@ package struct Connections {
         }
         guard kind == .idle else { return }
         end.bytesByOwner = MemoryOwners.growth(from: before, to: MemoryOwners.read(broker.pids))
+    }
+
+    /// The broker's own tables behind the kernel's mappings: the same bytes, seen from inside.
+    private func addTables(_ end: inout RunEnd, _ before: [String: Int]) {
+        guard let after = options.admin?.memory() else { return }
+        let growth = (end.memoryAfterBytes ?? 0) - (end.memoryBeforeBytes ?? 0)
+        let rows = AdminProbe.growth(from: before, to: after, ofProcess: growth)
+        end.bytesByOwner =
+            (end.bytesByOwner ?? [])
+            + rows.filter { $0.bytes != 0 }.map {
+                OwnerBytes(owner: "apus: " + $0.owner, bytes: $0.bytes)
+            }
     }
 
     private func warnings(_ outcome: LoadOutcome, lost: UInt64) -> [String]? {

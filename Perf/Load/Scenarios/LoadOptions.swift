@@ -7,6 +7,8 @@ package struct LoadOptions: Sendable {
     package var target: TargetOptions
     /// Processes of the broker under test, on this machine.
     package var brokerPIDs: [Int32] = []
+    /// Where an Apus broker tells what its tables hold.
+    package var admin: AdminProbe?
     /// What reports say of the broker.
     package var brokerName = ""
     package var brokerLoops: Int?

@@ -98,9 +98,19 @@ struct MetricsPage {
                     let value = Double(told[row.figure]) / 1e9
                     line(row.name, [("loop", "\(told.worker.rawValue)")], "\(value)")
                 }
+            case .memory: break
             }
         }
+        addMemory(figures)
         addTenants(Self.merged(figures))
+    }
+
+    /// One metric, a label for each owner.
+    private mutating func addMemory(_ figures: [WorkerFigures]) {
+        head("memory_bytes", "gauge", "Memory of all loops by what holds it.")
+        for row in FigureTable.memoryRows {
+            line("memory_bytes", [("owner", row.name)], "\(Self.sum(row.figure, figures))")
+        }
     }
 
     private static func sum(_ figure: Figure, _ figures: [WorkerFigures]) -> UInt64 {

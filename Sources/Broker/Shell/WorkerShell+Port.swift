@@ -125,5 +125,17 @@ extension WorkerShell {
         figures[.bufferShortages] = counters.bufferShortages
         figures[.poolBytesInUse] = UInt64(clamping: counters.poolInUse)
         figures[.poolBytesKept] = UInt64(clamping: counters.poolKept)
+        fillMemory(&figures)
+    }
+
+    private func fillMemory(_ figures: inout WorkerFigures) {
+        let memory = loop.memory
+        figures[.memoryConnections] = UInt64(memory.connections)
+        figures[.memoryTimers] += UInt64(memory.timers)
+        // Blocks of mail are taken on one loop and given back on another.
+        figures[.memoryBlocksUsed] = UInt64(clamping: memory.blocksUsed)
+        figures[.memoryBlocksKept] = UInt64(clamping: memory.blocksKept)
+        figures[.memoryReceiveBuffers] = UInt64(memory.receiveBuffers)
+        figures[.memoryMail] = UInt64(selfMailBytes)
     }
 }

@@ -51,6 +51,12 @@ final class WorkerShell: LoopHandler, WorkerPort {
     /// Frames to this very place, handled in the next turn.
     @exclusivity(unchecked)
     private var selfMail: [UInt8] = []
+    /// Those being handled, empty otherwise: the two change places.
+    @exclusivity(unchecked)
+    private var openMail: [UInt8] = []
+    /// Bytes of either that are kept for the next turn.
+    private static let keptMailMax = 65_536
+    var selfMailBytes: Int { selfMail.capacity + openMail.capacity }
     @exclusivity(unchecked)
     private var deadlineTimer = TimerID.none
     @exclusivity(unchecked)
@@ -238,9 +244,10 @@ final class WorkerShell: LoopHandler, WorkerPort {
         takeLateAnswers()
         worker.noteTurn(.nanoseconds(Int64(loop.counters.turnLast)))
         if !selfMail.isEmpty {
-            let mail = selfMail
-            selfMail.removeAll(keepingCapacity: true)
-            mail.withUnsafeBytes { worker.mail($0, from: worker.place) }
+            swap(&selfMail, &openMail)
+            openMail.withUnsafeBytes { worker.mail($0, from: worker.place) }
+            // What a burst has made large is given back.
+            openMail.removeAll(keepingCapacity: openMail.capacity <= Self.keptMailMax)
         }
         let hasMore = worker.endTurn()
         moveMail()

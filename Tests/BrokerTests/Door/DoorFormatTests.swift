@@ -167,6 +167,11 @@ struct DoorFormatTests {
     func figureTable() {
         #expect(
             FigureTable.rows.map(\.figure).sorted { $0.rawValue < $1.rawValue } == Figure.allCases)
-        #expect(Set(FigureTable.rows.map(\.name)).count == FigureTable.rows.count)
+        let metrics = FigureTable.rows.filter { $0.kind != .memory }
+        #expect(Set(metrics.map(\.name)).count == metrics.count)
+        let owners = FigureTable.memoryRows
+        #expect(Set(owners.map(\.name)).count == owners.count)
+        #expect(owners.allSatisfy { $0.kind == .memory })
+        #expect(metrics.count + owners.count == FigureTable.rows.count)
     }
 }

@@ -20,6 +20,11 @@ package enum Figure: UInt8, CaseIterable, Sendable {
         sends
     case wakes, mailDeferred, acceptPauses, connectionsRefused, bufferShortages
     case poolBytesInUse, poolBytesKept
+    // Memory by owner, in bytes.
+    case memorySessions, memoryNames, memoryRareStates, memoryConnections, memoryTimers
+    case memorySubscriptions, memoryRoutes, memoryRouteCache, memoryOwners, memoryStoredSessions
+    case memoryRetained, memoryPublishes, memoryMail
+    case memoryBlocksUsed, memoryBlocksKept, memoryReceiveBuffers
 }
 
 /// How a figure is named, explained and added up.
@@ -34,6 +39,8 @@ package struct FigureRow: Sendable {
         case loopTime
         /// Every worker counts the same: one of them is taken.
         case common
+        /// Bytes: summed, and shown in one metric, `memory_bytes`, with the name as the owner.
+        case memory
     }
 
     package let figure: Figure
@@ -52,7 +59,8 @@ package struct FigureRow: Sendable {
 
 /// Every figure, one row each; a test compares it with the enum.
 package enum FigureTable {
-    package static let rows: [FigureRow] = clientRows + messageRows + rangeRows + loopRows
+    package static let rows: [FigureRow] =
+        clientRows + messageRows + rangeRows + loopRows + memoryRows
 
     private static let clientRows = [
         FigureRow(
@@ -183,5 +191,42 @@ package enum FigureTable {
             .poolBytesInUse, "pool_bytes_in_use", .gauge, "Bytes of pooled blocks in use."),
         FigureRow(
             .poolBytesKept, "pool_bytes_kept", .gauge, "Bytes of pooled blocks kept for reuse."),
+    ]
+
+    /// Bytes by owner. What they do not name: code, stacks, the loops' scratch, rounding of the
+    /// allocator and memory that it keeps.
+    package static let memoryRows = [
+        FigureRow(
+            .memorySessions, "sessions", .memory, "Cells of sessions, in use or not."),
+        FigureRow(
+            .memoryNames, "session_names", .memory, "Client identifiers and users of sessions."),
+        FigureRow(
+            .memoryRareStates, "session_extras", .memory,
+            "What few sessions need: wills, aliases, stored and shared state."),
+        FigureRow(
+            .memoryConnections, "connections", .memory, "Records of connections, in use or not."),
+        FigureRow(.memoryTimers, "timers", .memory, "Timers of sessions and connections."),
+        FigureRow(
+            .memorySubscriptions, "subscriptions", .memory,
+            "Filters of transient sessions and who has them."),
+        FigureRow(.memoryRoutes, "routes", .memory, "Routes of the ranges at home here."),
+        FigureRow(.memoryRouteCache, "route_cache", .memory, "Topics whose receivers are known."),
+        FigureRow(
+            .memoryOwners, "owners", .memory, "Which connection each client identifier has."),
+        FigureRow(
+            .memoryStoredSessions, "sessions_stored", .memory,
+            "Records of stored sessions, without queues."),
+        FigureRow(.memoryRetained, "retained", .memory, "The index of retained topics."),
+        FigureRow(
+            .memoryPublishes, "publishes", .memory,
+            "Messages, commands and questions under way."),
+        FigureRow(.memoryMail, "mail", .memory, "Frames from a loop to itself."),
+        FigureRow(
+            .memoryBlocksUsed, "blocks_used", .memory,
+            "Blocks that input, output and mail hold."),
+        FigureRow(.memoryBlocksKept, "blocks_kept", .memory, "Blocks kept for reuse."),
+        FigureRow(
+            .memoryReceiveBuffers, "receive_buffers", .memory,
+            "Where the kernel writes what it receives, touched or not."),
     ]
 }

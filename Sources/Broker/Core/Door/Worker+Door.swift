@@ -208,6 +208,7 @@ extension Worker {
         var figures = WorkerFigures(worker: place.worker)
         fillWork(&figures)
         fillRanges(&figures)
+        fillMemory(&figures)
         port.fill(&figures)
         fillTenants(&figures)
         return figures
