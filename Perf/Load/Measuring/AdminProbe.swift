@@ -63,8 +63,7 @@ package struct AdminProbe: Sendable {
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &timeout, size)
         guard isConnected(descriptor) else { return nil }
         let request = Array("GET /metrics HTTP/1.1\r\nHost: apus\r\nConnection: close\r\n\r\n".utf8)
-        let sent = send(
-            descriptor, request, request.count, Int32(MSG_NOSIGNAL.rawValue))
+        let sent = send(descriptor, request, request.count, Int32(MSG_NOSIGNAL))
         return sent == request.count ? answer(descriptor) : nil
     }
 
