@@ -26,8 +26,8 @@ package struct AdminProbe: Sendable {
         self.init(address: address, port: port)
     }
 
-    /// Bytes by owner; nil if the broker does not say.
-    package func memory() -> [String: Int]? { page().map(Self.parse) }
+    /// Bytes by owner; none if the broker does not say.
+    package func memory() -> [String: Int] { page().map(Self.parse) ?? [:] }
 
     /// Lines like `apus_memory_bytes{owner="sessions"} 4096`.
     package static func parse(_ page: String) -> [String: Int] {
@@ -43,13 +43,15 @@ package struct AdminProbe: Sendable {
         return owners
     }
 
-    /// What each owner has more than before, and what of the process's growth none has.
+    /// What each owner has more than before, and what of the process's growth, if it is known, none
+    /// has.
     package static func growth(
-        from before: [String: Int], to after: [String: Int], ofProcess process: Int
+        from before: [String: Int], to after: [String: Int], ofProcess process: Int?
     ) -> [OwnerBytes] {
         var rows = after.map { OwnerBytes(owner: $0.key, bytes: $0.value - (before[$0.key] ?? 0)) }
         rows.sort { ($1.bytes, $0.owner) < ($0.bytes, $1.owner) }
         let named = rows.reduce(0) { $0 + $1.bytes }
+        guard let process else { return rows }
         return rows + [OwnerBytes(owner: "not accounted", bytes: process - named)]
     }
 
@@ -62,7 +64,10 @@ package struct AdminProbe: Sendable {
         setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, size)
         setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &timeout, size)
         guard isConnected(descriptor) else { return nil }
-        let request = Array("GET /metrics HTTP/1.1\r\nHost: apus\r\nConnection: close\r\n\r\n".utf8)
+        // A broker without API keys wants to be called by its loopback address.
+        let host = "\(address):\(port)"
+        let request = Array(
+            "GET /metrics HTTP/1.1\r\nHost: \(host)\r\nConnection: close\r\n\r\n".utf8)
         let sent = send(descriptor, request, request.count, Int32(MSG_NOSIGNAL))
         return sent == request.count ? answer(descriptor) : nil
     }

@@ -67,10 +67,10 @@ package struct Connections {
         end.memoryBeforeBytes = memoryBefore
         end.memoryAfterBytes = broker.memoryBytes
         if !broker.isEmpty { price(&end, figures, ownersBefore) }
-        if kind == .idle, let tablesBefore { addTables(&end, tablesBefore) }
+        let isMute = tablesBefore.map { kind == .idle && !addTables(&end, $0) } ?? false
         let lost = run.counters.lost
         let outcome = run.finish()
-        end.warnings = warnings(outcome, lost: lost)
+        end.warnings = warnings(outcome, lost: lost, isMute: isMute)
         observer.end(end, outcome)
         return end
     }
@@ -131,19 +131,27 @@ package struct Connections {
     }
 
     /// The broker's own tables behind the kernel's mappings: the same bytes, seen from inside.
-    private func addTables(_ end: inout RunEnd, _ before: [String: Int]) {
-        guard let after = options.admin?.memory() else { return }
-        let growth = (end.memoryAfterBytes ?? 0) - (end.memoryBeforeBytes ?? 0)
+    /// False if it does not tell them.
+    private func addTables(_ end: inout RunEnd, _ before: [String: Int]) -> Bool {
+        guard !before.isEmpty, let after = options.admin?.memory(), !after.isEmpty else {
+            return false
+        }
+        var growth: Int?
+        if let before = end.memoryBeforeBytes, let after = end.memoryAfterBytes {
+            growth = after - before
+        }
         let rows = AdminProbe.growth(from: before, to: after, ofProcess: growth)
         end.bytesByOwner =
             (end.bytesByOwner ?? [])
             + rows.filter { $0.bytes != 0 }.map {
                 OwnerBytes(owner: "apus: " + $0.owner, bytes: $0.bytes)
             }
+        return true
     }
 
-    private func warnings(_ outcome: LoadOutcome, lost: UInt64) -> [String]? {
+    private func warnings(_ outcome: LoadOutcome, lost: UInt64, isMute: Bool) -> [String]? {
         var warnings = outcome.failures.prefix(5).map { "\($0.count) times: \($0.text)" }
+        if isMute { warnings.append("the admin port does not tell the broker's memory") }
         if lost > 0 { warnings.append("\(lost) connections were lost while held") }
         return warnings.isEmpty ? nil : warnings
     }
