@@ -34,6 +34,17 @@ extension EventRow {
             .channel(.authError(reason: "busy")), clientID: "",
             change: refusing(.serverBusy("busy")), play: tries()),
         EventRow(
+            "[event authError] the authenticator names a user with 65,536 bytes",
+            .channel(.authError(reason: "the user's name is too long")), clientID: "",
+            change: {
+                $0.authenticator = ClosureAuthenticator { _ in
+                    .accepted(
+                        Principal(
+                            tenant: .standard, user: String(repeating: "u", count: 65_536)))
+                }
+            },
+            play: tries()),
+        EventRow(
             "[event enhancedAuthAbortByClient] the client leaves in mid-exchange",
             .channel(.enhancedAuthAbortByClient), clientID: "",
             change: {
