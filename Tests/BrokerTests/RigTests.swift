@@ -16,10 +16,10 @@ struct RigTests {
         publisher.connect(to: 0)
         for (index, subscriber) in subscribers.enumerated() { subscriber.connect(to: index) }
         let all = [publisher] + subscribers
-        #expect(settle(rig, all) { all.allSatisfy(\.isConnected) })
+        #expect(rig.settle(all) { all.allSatisfy(\.isConnected) })
         let asked = subscribers.map { $0.subscribe(["news/+"]) }
         #expect(
-            settle(rig, all) {
+            rig.settle(all) {
                 zip(subscribers, asked).allSatisfy { $0.answers[$1] == [.grantedQoS2] }
             })
         var sent: [String] = []
@@ -28,7 +28,7 @@ struct RigTests {
             publisher.publish("news/\(number % 2)", "\(number)", qos: qos)
             sent.append("\(number)")
         }
-        let isDone = settle(rig, all) {
+        let isDone = rig.settle(all) {
             publisher.sending.isEmpty && subscribers.allSatisfy { $0.received.count >= 60 }
         }
         #expect(isDone)
@@ -57,15 +57,15 @@ struct RigTests {
         let all = [publisher, subscriber]
         publisher.connect(to: 0)
         subscriber.connect(to: 1, cleanStart: false, expirySeconds: 300)
-        #expect(settle(rig, all) { all.allSatisfy(\.isConnected) })
+        #expect(rig.settle(all) { all.allSatisfy(\.isConnected) })
         let asked = subscriber.subscribe(["a/#"])
-        #expect(settle(rig, all) { subscriber.answers[asked] != nil })
+        #expect(rig.settle(all) { subscriber.answers[asked] != nil })
         subscriber.leave()
-        #expect(settle(rig, all) { subscriber.link == nil })
+        #expect(rig.settle(all) { subscriber.link == nil })
         for number in 0..<20 { publisher.publish("a/b", "\(number)", qos: .atLeastOnce) }
-        #expect(settle(rig, all) { publisher.sending.isEmpty })
+        #expect(rig.settle(all) { publisher.sending.isEmpty })
         subscriber.connect(to: 2, cleanStart: false, expirySeconds: 300)
-        #expect(settle(rig, all) { subscriber.received.count == 20 })
+        #expect(rig.settle(all) { subscriber.received.count == 20 })
         #expect(subscriber.connack?.sessionPresent == true)
         #expect(subscriber.received.map(\.payload) == (0..<20).map { "\($0)" })
         #expect(all.flatMap(\.complaints) == [])
@@ -77,23 +77,14 @@ struct RigTests {
         let older = RigClient(rig, "same")
         let newer = RigClient(rig, "same")
         older.connect(to: 0)
-        #expect(settle(rig, [older]) { older.isConnected })
+        #expect(rig.settle([older]) { older.isConnected })
         newer.connect(to: 1)
-        let isDone = settle(rig, [older, newer]) {
+        let isDone = rig.settle([older, newer]) {
             if newer.isConnected { #expect(older.disconnect != nil) }
             return newer.isConnected
         }
         #expect(isDone)
         #expect(older.disconnect?.reasonCode == .sessionTakenOver)
         #expect(older.link == nil)
-    }
-
-    private func settle(
-        _ rig: Rig, _ clients: [RigClient], until condition: () -> Bool
-    ) -> Bool {
-        rig.run {
-            for client in clients { client.receive() }
-            return condition()
-        }
     }
 }

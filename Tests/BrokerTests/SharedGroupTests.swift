@@ -9,30 +9,21 @@ import Testing
 struct SharedGroupTests {
     private static let filter = "$share/g/jobs/#"
 
-    private func settle(
-        _ rig: Rig, _ clients: [RigClient], _ limit: Int = 4_000, until condition: () -> Bool
-    ) -> Bool {
-        rig.run(limit) {
-            for client in clients { client.receive() }
-            return condition()
-        }
-    }
-
     private func subscribe(
         _ rig: Rig, _ client: RigClient, _ filter: String = filter, to worker: Int = 0,
         stored: Bool = false, change: (inout ConnectPacket) -> Void = { _ in }
     ) {
         client.connect(
             to: worker, cleanStart: !stored, expirySeconds: stored ? 300 : 0, change: change)
-        #expect(settle(rig, [client]) { client.isConnected })
+        #expect(rig.settle([client]) { client.isConnected })
         let asked = client.subscribe([filter])
-        #expect(settle(rig, [client]) { client.answers[asked] == [.grantedQoS2] })
+        #expect(rig.settle([client]) { client.answers[asked] == [.grantedQoS2] })
     }
 
     private func publisher(_ rig: Rig, _ worker: Int = 0) -> RigClient {
         let client = RigClient(rig, "publisher")
         client.connect(to: worker)
-        #expect(settle(rig, [client]) { client.isConnected })
+        #expect(rig.settle([client]) { client.isConnected })
         return client
     }
 
@@ -46,14 +37,14 @@ struct SharedGroupTests {
         subscribe(rig, busy, to: 1) { $0.properties.receiveMaximum = 2 }
         let publisher = publisher(rig)
         for number in 0..<20 { publisher.publish("jobs/a", "\(number)", qos: qos) }
-        #expect(settle(rig, [busy, publisher]) { publisher.sending.isEmpty })
+        #expect(rig.settle([busy, publisher]) { publisher.sending.isEmpty })
         #expect(busy.received.count == 2)
         let free = RigClient(rig, "free")
         subscribe(rig, free, to: 2)
         // Two were sent to the busy one, and as many leases as it may hold wait for its window.
         busy.cut()
         #expect(
-            settle(rig, [busy, free]) { free.received.count >= (qos == .atLeastOnce ? 20 : 18) })
+            rig.settle([busy, free]) { free.received.count >= (qos == .atLeastOnce ? 20 : 18) })
         let all = Set((0..<20).map(String.init))
         let sent = Set(busy.received.map(\.payload))
         let expected = qos == .atLeastOnce ? all : all.subtracting(sent)
@@ -72,11 +63,11 @@ struct SharedGroupTests {
         subscribe(rig, first, to: worker)
         let publisher = publisher(rig)
         for number in 0..<5 { publisher.publish("jobs/a", "\(number)", qos: .atLeastOnce) }
-        #expect(settle(rig, [first, publisher]) { first.received.count == 5 })
+        #expect(rig.settle([first, publisher]) { first.received.count == 5 })
         let second = RigClient(rig, "second")
         subscribe(rig, second, to: 2)
         first.cut()
-        #expect(settle(rig, [second]) { second.received.count == 5 })
+        #expect(rig.settle([second]) { second.received.count == 5 })
         #expect(Set(second.received.map(\.payload)) == Set(first.received.map(\.payload)))
         #expect(second.received.allSatisfy { !$0.isDuplicate })
     }
@@ -88,16 +79,16 @@ struct SharedGroupTests {
         for (index, member) in members.enumerated() {
             subscribe(rig, member, to: index, stored: true)
             member.leave()
-            #expect(settle(rig, [member]) { member.link == nil })
+            #expect(rig.settle([member]) { member.link == nil })
         }
         let publisher = publisher(rig, 2)
         for number in 0..<30 {
             publisher.publish(
                 "jobs/a", "\(number)", qos: number % 2 == 0 ? .atLeastOnce : .exactlyOnce)
         }
-        #expect(settle(rig, [publisher]) { publisher.sending.isEmpty })
+        #expect(rig.settle([publisher]) { publisher.sending.isEmpty })
         members[1].connect(to: 2, cleanStart: false, expirySeconds: 300)
-        #expect(settle(rig, members) { members[1].received.count == 30 })
+        #expect(rig.settle(members) { members[1].received.count == 30 })
         #expect(Set(members[1].received.map(\.payload)) == Set((0..<30).map(String.init)))
         #expect(members[0].received.isEmpty)
         #expect(members.flatMap(\.complaints) == [])
@@ -109,7 +100,7 @@ struct SharedGroupTests {
         let away = RigClient(rig, "away")
         subscribe(rig, away, stored: true)
         away.leave()
-        #expect(settle(rig, [away]) { away.link == nil })
+        #expect(rig.settle([away]) { away.link == nil })
         let online = RigClient(rig, "online")
         subscribe(rig, online, to: 1)
         let publisher = publisher(rig, 2)
@@ -117,7 +108,7 @@ struct SharedGroupTests {
             publisher.publish(
                 "jobs/a", "\(number)", qos: QoS(rawValue: UInt8(number % 3)) ?? .atMostOnce)
         }
-        #expect(settle(rig, [online, publisher]) { online.received.count == 20 })
+        #expect(rig.settle([online, publisher]) { online.received.count == 20 })
     }
 
     @Test("the members of a group take turns")
@@ -130,9 +121,9 @@ struct SharedGroupTests {
             for number in 0..<4 {
                 publisher.publish("jobs/a", "\(round) \(number)", qos: .atLeastOnce)
             }
-            #expect(settle(rig, members + [publisher]) { publisher.sending.isEmpty })
+            #expect(rig.settle(members + [publisher]) { publisher.sending.isEmpty })
         }
-        #expect(settle(rig, members) { members.map(\.received.count).reduce(0, +) == 40 })
+        #expect(rig.settle(members) { members.map(\.received.count).reduce(0, +) == 40 })
         #expect(members.allSatisfy { $0.received.count == 10 })
     }
 
@@ -148,7 +139,7 @@ struct SharedGroupTests {
         let publisher = publisher(rig)
         for number in 0..<30 { publisher.publish("jobs/a", "\(number)", qos: .atLeastOnce) }
         #expect(
-            settle(rig, members + [publisher]) {
+            rig.settle(members + [publisher]) {
                 members.map(\.received.count).reduce(0, +) == 30
             })
         let chosen = members.filter { !$0.received.isEmpty }
@@ -164,13 +155,13 @@ struct SharedGroupTests {
         member.leave()
         let publisher = publisher(rig, 1)
         publisher.publish("jobs/a", "old", qos: .atLeastOnce)
-        #expect(settle(rig, [publisher, member]) { publisher.sending.isEmpty })
+        #expect(rig.settle([publisher, member]) { publisher.sending.isEmpty })
         member.connect(to: 0, cleanStart: true)
-        #expect(settle(rig, [member]) { member.isConnected })
+        #expect(rig.settle([member]) { member.isConnected })
         let next = RigClient(rig, "next")
         subscribe(rig, next, to: 2)
         publisher.publish("jobs/a", "new", qos: .atLeastOnce)
-        #expect(settle(rig, [publisher, next, member]) { !next.received.isEmpty })
+        #expect(rig.settle([publisher, next, member]) { !next.received.isEmpty })
         #expect(next.received.map(\.payload) == ["new"] && member.received.isEmpty)
     }
 
@@ -206,10 +197,10 @@ struct SharedGroupTests {
                 let member = members.remove(at: Int(random.next(upperBound: UInt64(members.count))))
                 // A stored member that stays away might keep what it was sent: it ends its session.
                 if random.next(upperBound: UInt64(2)) == 0 { member.cut() } else { member.leave() }
-                #expect(settle(rig, all) { member.link == nil })
+                #expect(rig.settle(all) { member.link == nil })
                 member.acknowledges = true
                 member.connect(to: 0)
-                #expect(settle(rig, all) { member.isConnected })
+                #expect(rig.settle(all) { member.isConnected })
             default:
                 for _ in 0..<5 where publisher.sending.count < 100 {
                     let qos: QoS = number % 4 == 3 ? .exactlyOnce : .atLeastOnce
@@ -225,7 +216,7 @@ struct SharedGroupTests {
         for member in members { member.cut() }
         // QoS 2 that was on its way to a member that broke off is nobody else's.
         let wanted = Set((0..<number).filter { $0 % 4 != 3 }.map(String.init))
-        let isComplete = settle(rig, all, 40_000) {
+        let isComplete = rig.settle(all, 40_000) {
             publisher.sending.isEmpty
                 && wanted.isSubset(of: all.flatMap(\.received).map(\.payload))
         }

@@ -8,15 +8,6 @@ import Testing
 /// What takes time, with a clock that the test moves.
 @Suite("Deadlines and rates")
 struct TimeTests {
-    private func settle(
-        _ rig: Rig, _ clients: [RigClient], until condition: () -> Bool
-    ) -> Bool {
-        rig.run {
-            for client in clients { client.receive() }
-            return condition()
-        }
-    }
-
     @Test("[attack 24] [refusal C01] a CONNECT that comes byte by byte has one deadline in all")
     func slowConnect() throws {
         let rig = Rig(seed: 3)
@@ -34,7 +25,7 @@ struct TimeTests {
         rig.step()
         #expect(!rig.isOpen(slow) && rig.take(slow).isEmpty)
         other.connect(to: 0)
-        #expect(settle(rig, [other]) { other.isConnected && rig.isGone(slow) })
+        #expect(rig.settle([other]) { other.isConnected && rig.isGone(slow) })
     }
 
     @Test("[refusal D04] nothing for one and a half keep alives", arguments: [true, false])
@@ -42,14 +33,14 @@ struct TimeTests {
         let rig = Rig(seed: 4)
         let client = RigClient(rig, "silent", version: isOld ? .v311 : .v5)
         client.connect(to: 1) { $0.keepAlive = 60 }
-        #expect(settle(rig, [client]) { client.isConnected })
+        #expect(rig.settle([client]) { client.isConnected })
         let began = rig.now
         rig.skip(.seconds(88))
         rig.step()
         client.receive()
         #expect(client.isConnected)
         rig.skip(.seconds(3))
-        #expect(settle(rig, [client]) { client.link == nil })
+        #expect(rig.settle([client]) { client.link == nil })
         // Time goes on by itself while nothing moves.
         #expect(rig.now - began < .seconds(100))
         #expect(client.disconnect?.reasonCode == (isOld ? nil : .keepAliveTimeout))
@@ -67,18 +58,18 @@ struct TimeTests {
         let rig = Rig(seed: 5, options)
         let first = RigClient(rig, "first")
         first.connect(to: 0)
-        #expect(settle(rig, [first]) { first.isConnected })
+        #expect(rig.settle([first]) { first.isConnected })
         let second = RigClient(rig, "second")
         second.connect(to: 1)
-        #expect(settle(rig, [second]) { second.connack != nil })
+        #expect(rig.settle([second]) { second.connack != nil })
         #expect(second.connack?.reasonCode == .connectionRateExceeded)
         let third = RigClient(rig, "third", version: .v311)
         third.connect(to: 2)
-        #expect(settle(rig, [third]) { third.connack != nil })
+        #expect(rig.settle([third]) { third.connack != nil })
         #expect(third.connack?.reasonCode == .serverUnavailable)
         rig.skip(.seconds(2))
         second.connect(to: 1)
-        #expect(settle(rig, [second]) { second.isConnected })
+        #expect(rig.settle([second]) { second.isConnected })
     }
 
     @Test("sessions of every kind, once gone, leave nothing on any worker")
@@ -90,17 +81,17 @@ struct TimeTests {
             client.connect(
                 to: number % 3, cleanStart: !isStored, expirySeconds: isStored ? 60 : 0)
         }
-        #expect(settle(rig, clients) { clients.allSatisfy(\.isConnected) })
+        #expect(rig.settle(clients) { clients.allSatisfy(\.isConnected) })
         for client in clients {
             _ = client.subscribe(["a/#", "$share/g/a/+", "b"])
             client.publish("a/b", "x", qos: .exactlyOnce)
             client.publish("b", "y", qos: .atLeastOnce)
         }
-        #expect(settle(rig, clients) { clients.allSatisfy { $0.sending.isEmpty } })
+        #expect(rig.settle(clients) { clients.allSatisfy { $0.sending.isEmpty } })
         for (number, client) in clients.enumerated() {
             if number % 3 == 0 { client.leave() } else { client.cut() }
         }
-        let isFree = settle(rig, clients) {
+        let isFree = rig.settle(clients) {
             rig.places.allSatisfy {
                 let load = $0.worker.load
                 return load.sessions == 0 && load.trackers == 0 && load.operations == 0

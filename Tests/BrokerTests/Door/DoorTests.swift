@@ -32,17 +32,8 @@ struct DoorTests {
         clients[0].connect(to: 0)
         clients[1].connect(to: 1)
         clients[2].connect(to: 2, cleanStart: false, expirySeconds: 300)
-        #expect(settle(rig, clients) { clients.allSatisfy(\.isConnected) })
+        #expect(rig.settle(clients) { clients.allSatisfy(\.isConnected) })
         return (rig, RigDoor(rig), clients)
-    }
-
-    private func settle(
-        _ rig: Rig, _ clients: [RigClient], until condition: () -> Bool
-    ) -> Bool {
-        rig.run {
-            for client in clients { client.receive() }
-            return condition()
-        }
     }
 
     private func session(_ door: RigDoor, _ clientID: String) -> DoorSession? {
@@ -68,14 +59,14 @@ struct DoorTests {
         let (rig, door, clients) = serving(1, options)
         let asked = [clients[1].subscribe(["t/+"]), clients[2].subscribe(["t/#"])]
         #expect(
-            settle(rig, clients) {
+            rig.settle(clients) {
                 clients[1].answers[asked[0]] != nil && clients[2].answers[asked[1]] != nil
             })
         for number in 0..<10 {
             let answer = door.ask(publish("t/1", "\(number)"), while: clients)
             #expect(answer == .published(.delivered))
         }
-        #expect(settle(rig, clients) { clients[2].received.count == 10 })
+        #expect(rig.settle(clients) { clients[2].received.count == 10 })
         #expect(clients[1].received.map(\.payload) == (0..<10).map { "\($0)" })
         #expect(clients[2].received.map(\.payload) == (0..<10).map { "\($0)" })
         #expect(rig.places.allSatisfy { $0.worker.load.trackers == 0 })
@@ -85,9 +76,9 @@ struct DoorTests {
     func publishToAbsent() {
         let (rig, door, clients) = serving(2)
         let asked = clients[2].subscribe(["t"])
-        #expect(settle(rig, clients) { clients[2].answers[asked] != nil })
+        #expect(rig.settle(clients) { clients[2].answers[asked] != nil })
         clients[2].leave()
-        #expect(settle(rig, clients) { clients[2].link == nil })
+        #expect(rig.settle(clients) { clients[2].link == nil })
         #expect(door.ask(publish("t", "kept")) == .published(.delivered))
         #expect(session(door, "stored")?.queuedMessages == 1)
         #expect(session(door, "stored")?.isOnline == false)
@@ -203,9 +194,9 @@ struct DoorTests {
             let isStored = index % 2 == 0
             client.connect(to: index % 3, cleanStart: !isStored, expirySeconds: isStored ? 300 : 0)
         }
-        #expect(settle(rig, clients + more) { more.allSatisfy(\.isConnected) })
+        #expect(rig.settle(clients + more) { more.allSatisfy(\.isConnected) })
         more[0].leave()
-        #expect(settle(rig, clients + more) { more[0].link == nil })
+        #expect(rig.settle(clients + more) { more[0].link == nil })
         func names(_ change: (inout DoorList) -> Void) -> [String] {
             var list = DoorList(tenant: .standard)
             list.limit = 2
@@ -264,9 +255,9 @@ struct DoorTests {
                 let (name, place) = connectionName(session)
             else { return }
             #expect(door.ask(.disconnect(name), worker: place) == .done)
-            #expect(settle(rig, clients) { client.link == nil })
+            #expect(rig.settle(clients) { client.link == nil })
             #expect(client.disconnect?.reasonCode == .administrativeAction)
-            #expect(settle(rig, clients) { self.session(door, client.clientID)?.isOnline != true })
+            #expect(rig.settle(clients) { self.session(door, client.clientID)?.isOnline != true })
             #expect(door.ask(.disconnect(name), worker: place) == .refused(.moved))
         }
         #expect(session(door, "one") == nil)
@@ -278,8 +269,8 @@ struct DoorTests {
         let (rig, door, clients) = serving(11)
         for client in [clients[0], clients[2]] {
             #expect(door.ask(.terminate(name(client.clientID), publishesWill: false)) == .done)
-            #expect(settle(rig, clients) { client.link == nil })
-            #expect(settle(rig, clients) { self.session(door, client.clientID) == nil })
+            #expect(rig.settle(clients) { client.link == nil })
+            #expect(rig.settle(clients) { self.session(door, client.clientID) == nil })
             #expect(
                 door.ask(.terminate(name(client.clientID), publishesWill: false))
                     == .refused(.notFound))
@@ -311,7 +302,7 @@ struct DoorTests {
                 : door.ask(.connectionSubscriptions(name, skip: 0), worker: place)
             #expect(shown == .subscriptionPage([wanted], hasMore: false))
             #expect(door.ask(publish("on/behalf/1", "x"), while: clients) == .published(.delivered))
-            #expect(settle(rig, clients) { client.received.last?.payload == "x" })
+            #expect(rig.settle(clients) { client.received.last?.payload == "x" })
             #expect(client.received.last?.subscriptionIDs == [5])
             func unsubscribe() -> DoorAnswer? {
                 session.isStored
@@ -322,7 +313,7 @@ struct DoorTests {
             #expect(unsubscribe() == .refused(.notFound))
             // The route goes a moment later; a message on it reaches nobody.
             #expect(
-                settle(rig, clients) {
+                rig.settle(clients) {
                     door.ask(publish("on/behalf/1", "y")) == .published(.noMatchingSubscribers)
                 })
             #expect(client.received.last?.payload == "x")
@@ -334,7 +325,7 @@ struct DoorTests {
     func subscribesAbsent() {
         let (rig, door, clients) = serving(13)
         clients[2].leave()
-        #expect(settle(rig, clients) { clients[2].link == nil })
+        #expect(rig.settle(clients) { clients[2].link == nil })
         let wanted = DoorSubscription(
             filter: Array("away".utf8), options: SubscriptionOptions(rawValue: 2))
         #expect(
@@ -342,7 +333,7 @@ struct DoorTests {
                 == .subscribed(maximumQoS: .exactlyOnce, isNew: true))
         #expect(door.ask(publish("away", "kept")) == .published(.delivered))
         clients[2].connect(to: 0, cleanStart: false, expirySeconds: 300)
-        #expect(settle(rig, clients) { clients[2].received.map(\.payload) == ["kept"] })
+        #expect(rig.settle(clients) { clients[2].received.map(\.payload) == ["kept"] })
         #expect(door.ask(.subscribe(name("nobody"), wanted)) == .refused(.notFound))
     }
 
