@@ -261,26 +261,6 @@ func same(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bo
     left.count == right.count && equalBytes(left, right)
 }
 
-/// Compares `left.count` bytes, eight at a time.
-@inlinable @inline(__always)
-package func equalBytes(_ left: UnsafeRawBufferPointer, _ right: UnsafeRawBufferPointer) -> Bool {
-    let count = left.count
-    var offset = 0
-    while offset &+ 8 <= count {
-        if left.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-            != right.loadUnaligned(fromByteOffset: offset, as: UInt64.self)
-        {
-            return false
-        }
-        offset &+= 8
-    }
-    while offset < count {
-        if left[offset] != right[offset] { return false }
-        offset &+= 1
-    }
-    return true
-}
-
 func copy(_ bytes: UnsafeRawBufferPointer, to target: UnsafeMutableRawPointer) {
     guard let start = bytes.baseAddress, bytes.count > 0 else { return }
     target.copyMemory(from: start, byteCount: bytes.count)
