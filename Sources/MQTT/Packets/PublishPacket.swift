@@ -58,6 +58,11 @@ package struct PublishPacket: Equatable, Sendable {
         self.retain = retain
     }
 
+    /// No packet; for fields that hold one later.
+    package static var none: PublishPacket {
+        PublishPacket(qos: .atMostOnce, dup: false, retain: false)
+    }
+
     /// Whether the properties that are passed on stand together, so that `forwarded` can be copied
     /// as it is. True unless an expiry, alias or subscription identifier lies between them.
     @inlinable
@@ -91,6 +96,51 @@ extension PublishPacket {
         packet.payload = reader.rest
         return packet
     }
+
+    /// Decodes a packet that repeats an earlier one but for its packet id and payload: same flags,
+    /// same topic, no properties. What was checked of the earlier holds for it. Nil for any other
+    /// packet, faulty ones included: it is decoded in full then.
+    ///
+    /// `earlier` was decoded from the same `bytes` and has no properties.
+    @inlinable @inline(__always)
+    package static func decode(
+        _ header: FixedHeader, _ bytes: RawSpan, _ version: ProtocolVersion,
+        like earlier: borrowing PublishPacket
+    ) -> PublishPacket? {
+        guard header.flags == earlier.qos.rawValue &<< 1, header.isLengthMinimal else {
+            return nil
+        }
+        var offset = Int(header.body.offset)
+        let topicSize = Int(earlier.topic.count) &+ 2
+        let is5 = version == .v5
+        let hasID = earlier.qos != .atMostOnce
+        let fixedSize = topicSize &+ (hasID ? 2 : 0) &+ (is5 ? 1 : 0)
+        guard Int(header.body.count) >= fixedSize,
+            bytes.hasEqualBytes(offset, Int(earlier.topic.offset) &- 2, count: topicSize)
+        else { return nil }
+        var packet = PublishPacket(qos: earlier.qos, dup: false, retain: false)
+        packet.topic = ByteRange(offset: offset &+ 2, count: topicSize &- 2)
+        offset &+= topicSize
+        if hasID {
+            packet.packetID = UInt16(
+                bigEndian: bytes.unsafeLoadUnaligned(
+                    fromUncheckedByteOffset: offset, as: UInt16.self))
+            guard packet.packetID != 0 else { return nil }
+            offset &+= 2
+        }
+        if is5 {
+            guard bytes.unsafeLoad(fromUncheckedByteOffset: offset, as: UInt8.self) == 0 else {
+                return nil
+            }
+            offset &+= 1
+        }
+        packet.payload = ByteRange(offset: offset, count: header.body.end &- offset)
+        return packet
+    }
+
+    /// Whether `decode(like:)` may take it as the earlier packet.
+    @inlinable
+    package var isRepeatable: Bool { !dup && !retain && properties.isEmpty && topicAlias == 0 }
 
     @usableFromInline
     mutating func readProperties(

@@ -58,3 +58,18 @@ package struct FrameCache: ~Copyable {
         bytes.removeAll()
     }
 }
+
+/// Where the bytes of a variant are for now: in the packet that the message came in, or in the
+/// frame cache until it encodes another.
+struct PlacedFrame {
+    var bytes: UnsafeRawPointer?
+    var count = 0
+    var packetIDOffset = 0
+    /// -1: none yet.
+    var variant = -1
+
+    @inline(__always)
+    func copy(to place: UnsafeMutableRawPointer) {
+        place.copyMemory(from: bytes.unsafelyUnwrapped, byteCount: count)
+    }
+}

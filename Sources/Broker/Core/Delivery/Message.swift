@@ -22,6 +22,8 @@ struct Message: ~Copyable {
     var expirySeconds: UInt32?
     var tenantName: UnsafeRawBufferPointer
     var publisher: UnsafeRawBufferPointer
+    /// The packet that it came in, if that can go out as it is.
+    var original = OriginalFrame.none
     private var encoded: SharedBlock?
 
     init(

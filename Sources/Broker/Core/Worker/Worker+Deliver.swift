@@ -82,9 +82,11 @@ extension Worker {
         let isPlain =
             options.subscriptionIDs.count == 0 && !options.dup
             && !session.pointee.flags.contains(.hasAliases)
+        let variant = FrameCache.variant(version, options.qos, retain: options.retain)
+        let isShared = isFanOut || message.original.variant == variant
         let isWritten =
-            isFanOut && isPlain && message.payload.count < WorkerLimits.sharedPayloadMin
-            ? writeCopy(&message, options, expiry, version, session)
+            isShared && isPlain && message.payload.count < WorkerLimits.sharedPayloadMin
+            ? writeCopy(message, options, variant, expiry, session)
             : writeOwn(&message, options, expiry, version, session)
         if isWritten { notePushed(message, options, session) }
         return isWritten
@@ -93,28 +95,44 @@ extension Worker {
     /// The shared frame of the receiver's variant, copied, with its own packet id.
     @inline(__always)
     func writeCopy(
-        _ message: inout Message, _ options: Delivery, _ expiry: UInt32?,
-        _ version: ProtocolVersion, _ session: UnsafeMutablePointer<Session>
+        _ message: borrowing Message, _ options: Delivery, _ variant: Int, _ expiry: UInt32?,
+        _ session: UnsafeMutablePointer<Session>
     ) -> Bool {
-        let variant = FrameCache.variant(version, options.qos, retain: options.retain)
-        let frame =
-            frames.frame(variant) ?? encodeVariant(variant, message, options, expiry, version)
-        let count = Int(frame.count)
-        guard count <= Int(session.pointee.packetSizeMax) else {
+        let frame = place(variant, message, options, expiry, session)
+        guard frame.count <= Int(session.pointee.packetSizeMax) else {
             dropOversize(message, session)
             return false
         }
-        let place = reserve(count, session)
-        let source = frames.bytes.bytes.baseAddress.unsafelyUnwrapped + Int(frame.offset)
-        place.copyMemory(from: source, byteCount: count)
+        let place = reserve(frame.count, session)
+        frame.copy(to: place)
         if options.qos != .atMostOnce {
             place.storeBytes(
-                of: options.packetID.bigEndian, toByteOffset: Int(frame.packetIDOffset),
+                of: options.packetID.bigEndian, toByteOffset: frame.packetIDOffset,
                 as: UInt16.self)
         }
-        wrote(count, session)
-        noteOutput(session, count)
+        wrote(frame.count, session)
+        noteOutput(session, frame.count)
         return true
+    }
+
+    /// Where a variant's bytes are: those that the message came in, or a frame encoded for all.
+    @inline(__always)
+    func place(
+        _ variant: Int, _ message: borrowing Message, _ options: Delivery, _ expiry: UInt32?,
+        _ session: UnsafeMutablePointer<Session>
+    ) -> PlacedFrame {
+        if message.original.variant == variant {
+            return PlacedFrame(
+                bytes: message.original.bytes.baseAddress.unsafelyUnwrapped,
+                count: message.original.bytes.count,
+                packetIDOffset: message.original.packetIDOffset, variant: variant)
+        }
+        let frame =
+            frames.frame(variant)
+            ?? encodeVariant(variant, message, options, expiry, session.pointee.machine.version)
+        return PlacedFrame(
+            bytes: frames.bytes.bytes.baseAddress.unsafelyUnwrapped + Int(frame.offset),
+            count: Int(frame.count), packetIDOffset: Int(frame.packetIDOffset), variant: variant)
     }
 
     private func encodeVariant(
@@ -202,6 +220,11 @@ extension Worker {
         metrics.publishesOut &+= 1
         metrics.bytesOut &+= UInt64(count)
         if session.pointee.flags.contains(.metersOutput) { meterOutput(count, session) }
+        checkOutput(session)
+    }
+
+    @inline(__always)
+    func checkOutput(_ session: UnsafeMutablePointer<Session>) {
         if outputCount(session) > WorkerLimits.outputHighWatermark {
             if !session.pointee.flags.contains(.outputFull) { noteStalled(session) }
         }
@@ -322,7 +345,7 @@ extension Worker {
         }
     }
 
-    private func dropOversize(
+    func dropOversize(
         _ message: borrowing Message, _ session: UnsafeMutablePointer<Session>
     ) {
         let size = message.payload.count

@@ -69,19 +69,23 @@ extension Worker {
     func deliverAll(
         _ message: inout Message, _ subscribers: UnsafeBufferPointer<Subscriber>
     ) {
-        if isFanOut, message.expirySeconds == nil, !isRejudging, !isDebugging {
+        let isShared = isFanOut || message.original.variant >= 0
+        if isShared, message.expirySeconds == nil, !isRejudging, !isDebugging {
             deliverCopies(&message, subscribers)
         } else {
             for subscriber in subscribers { deliver(&message, to: subscriber) }
         }
     }
 
-    /// The many receivers of a message that nothing sets apart have its frame copied, one after
-    /// the other; the others go the long way.
+    /// The receivers of a message that nothing sets apart have its frame copied, one after the
+    /// other; the others go the long way.
     private func deliverCopies(
         _ message: inout Message, _ subscribers: UnsafeBufferPointer<Subscriber>
     ) {
         let isSmall = message.payload.count < WorkerLimits.sharedPayloadMin
+        var frame = PlacedFrame()
+        var copied = 0
+        var copiedBytes = 0
         for subscriber in subscribers {
             let session = sessions[pointer: subscriber.session]
             let options = SubscriptionOptions(rawValue: subscriber.options)
@@ -90,15 +94,30 @@ extension Worker {
                 subscriber.subscriptionID == 0
             else {
                 deliver(&message, to: subscriber)
+                // It may have moved the frames.
+                frame.variant = -1
                 continue
             }
-            let delivery = Delivery(
-                qos: .atMostOnce, retain: options.retainAsPublished && message.retain,
-                subscriptionIDs: SubscriptionIDs())
-            if writeCopy(&message, delivery, nil, session.pointee.machine.version, session) {
-                events.metrics.count(.qos0Pushed, session.pointee.tenant)
+            let retain = options.retainAsPublished && message.retain
+            let variant = FrameCache.variant(session.pointee.machine.version, qos, retain: retain)
+            if variant != frame.variant {
+                let delivery = Delivery(
+                    qos: qos, retain: retain, subscriptionIDs: SubscriptionIDs())
+                frame = place(variant, message, delivery, nil, session)
             }
+            guard frame.count <= Int(session.pointee.packetSizeMax) else {
+                dropOversize(message, session)
+                continue
+            }
+            frame.copy(to: reserve(frame.count, session))
+            wrote(frame.count, session)
+            copied &+= 1
+            copiedBytes &+= frame.count
+            checkOutput(session)
         }
+        metrics.publishesOut &+= UInt64(copied)
+        metrics.bytesOut &+= UInt64(copiedBytes)
+        events.metrics.count(.qos0Pushed, message.tenant, by: copied)
     }
 
     @inline(__always)

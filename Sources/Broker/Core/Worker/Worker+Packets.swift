@@ -11,6 +11,7 @@ extension Worker {
         let session = sessions[pointer: index]
         session.pointee.lastReceived = now
         publisherNames.session = nil
+        run.end()
         reading = index
         let consumed = handlePackets(bytes, session, index)
         reading = -1
@@ -119,8 +120,14 @@ extension Worker {
         let options = decodeOptions(session)
         switch header.type {
         case .publish:
+            if run.isOpen, !isShedding,
+                let packet = PublishPacket.decode(header, bytes, options.version, like: run.first)
+            {
+                handleRepeated(packet, header, bytes, session, index)
+                return
+            }
             let packet = try PublishPacket.decode(header, bytes, options)
-            handlePublish(packet, bytes, session, index)
+            handlePublish(packet, header, bytes, session, index)
         case .puback, .pubrec, .pubrel, .pubcomp:
             let packet = try AckPacket.decode(header, bytes, options)
             handleAcknowledgement(header.type, packet, session, index)
@@ -139,6 +146,8 @@ extension Worker {
             handleDisconnect(packet, session, index)
         case .auth:
             let packet = try AuthPacket.decode(header, bytes, options)
+            // Its rights may become others.
+            run.end()
             handleAuth(packet, session, index)
         case .connect, .connack, .suback, .unsuback, .pingresp:
             // A second CONNECT is a protocol error [MQTT-3.1.0-2]; the others only a server sends.

@@ -14,10 +14,11 @@ import Retain
 /// Every check stands before the first proposal: a refusal has no effect.
 extension Worker {
     func handlePublish(
-        _ packet: PublishPacket, _ bytes: RawSpan, _ session: UnsafeMutablePointer<Session>,
-        _ index: Int32
+        _ packet: PublishPacket, _ header: FixedHeader, _ bytes: RawSpan,
+        _ session: UnsafeMutablePointer<Session>, _ index: Int32
     ) {
         metrics.publishesIn &+= 1
+        run.end()
         let tenant = tenants[session.pointee.tenant]
         if tenant.pointee.settings.publishesPerSecond != 0,
             exceedsRate(packet, bytes, session, index)
@@ -30,13 +31,9 @@ extension Worker {
             refusePublish(packet, topic, refusal, session, index)
             return
         }
-        var origin = PublishOrigin.none
-        if packet.qos != .atMostOnce {
-            guard let serial = openPublish(packet, session, index) else { return }
-            if isDebugging { noteOpened(packet, topic, session) }
-            origin = .session(ref(session, index), serial: serial)
-        }
-        withMessage(packet, topic, bytes, session) { message in
+        guard let origin = origin(of: packet, topic, session, index) else { return }
+        if packet.isRepeatable, mayRepeat(packet, session) { run.begin(packet) }
+        withMessage(packet, header, topic, bytes, session) { message in
             if case .session(_, let serial) = origin, packet.qos == .exactlyOnce,
                 session.pointee.machine.isStored
             {
@@ -48,11 +45,61 @@ extension Worker {
         }
     }
 
+    /// A packet like the one before it: no look at its topic, at the rules or at the routes.
+    func handleRepeated(
+        _ packet: PublishPacket, _ header: FixedHeader, _ bytes: RawSpan,
+        _ session: UnsafeMutablePointer<Session>, _ index: Int32
+    ) {
+        metrics.publishesIn &+= 1
+        let topic = bytes.withUnsafeBytes { prefixedTopic(packet, $0) }
+        guard let origin = origin(of: packet, topic, session, index) else { return }
+        withMessage(packet, header, topic, bytes, session) { message in
+            if mustWaitForRetain(message, origin) {
+                publish(&message, origin, from: session, index)
+            } else if let plan = run.plan, run.changes == routes.changes {
+                fanOut(&message, plan, origin)
+            } else {
+                routeRun(&message, origin)
+            }
+        }
+    }
+
+    /// Whether packets like this one need no further judgement in this read.
+    private func mayRepeat(
+        _ packet: PublishPacket, _ session: UnsafeMutablePointer<Session>
+    ) -> Bool {
+        tenants[session.pointee.tenant].pointee.settings.publishesPerSecond == 0
+            && !(session.pointee.access?.isAsked ?? false)
+            && !(packet.qos == .exactlyOnce && session.pointee.machine.isStored)
+    }
+
+    /// Who waits for the outcome: the window entry of a QoS 1 or 2 PUBLISH, which is opened; nil if
+    /// there is nothing to publish.
+    @inline(__always)
+    private func origin(
+        of packet: PublishPacket, _ topic: UnsafeRawBufferPointer,
+        _ session: UnsafeMutablePointer<Session>, _ index: Int32
+    ) -> PublishOrigin? {
+        if packet.qos == .atMostOnce { return PublishOrigin.none }
+        guard let serial = openPublish(packet, session, index) else { return nil }
+        if isDebugging { noteOpened(packet, topic, session) }
+        return .session(ref(session, index), serial: serial)
+    }
+
+    /// The topic with its length bytes.
+    @inline(__always)
+    private func prefixedTopic(
+        _ packet: PublishPacket, _ buffer: UnsafeRawBufferPointer
+    ) -> UnsafeRawBufferPointer {
+        UnsafeRawBufferPointer(rebasing: buffer[Int(packet.topic.offset) - 2..<packet.topic.end])
+    }
+
     /// Calls `body` with the packet as a message. Properties that do not stand together are
     /// gathered in the scratch writer first.
+    @inline(__always)
     private func withMessage(
-        _ packet: PublishPacket, _ topic: UnsafeRawBufferPointer, _ bytes: RawSpan,
-        _ session: UnsafeMutablePointer<Session>, _ body: (inout Message) -> Void
+        _ packet: PublishPacket, _ header: FixedHeader, _ topic: UnsafeRawBufferPointer,
+        _ bytes: RawSpan, _ session: UnsafeMutablePointer<Session>, _ body: (inout Message) -> Void
     ) {
         bytes.withUnsafeBytes { buffer in
             var forwarded = UnsafeRawBufferPointer(start: nil, count: 0)
@@ -73,8 +120,24 @@ extension Worker {
                 publisherHash: session.pointee.publisherHash, publishedAt: wallTime,
                 expirySeconds: packet.messageExpiry, tenantName: publisherNames.tenant,
                 publisher: publisherNames.clientID)
+            message.original = original(packet, header, buffer, session)
             body(&message)
         }
+    }
+
+    /// The packet as it came, if receivers of its kind may get it so.
+    @inline(__always)
+    private func original(
+        _ packet: PublishPacket, _ header: FixedHeader, _ buffer: UnsafeRawBufferPointer,
+        _ session: UnsafeMutablePointer<Session>
+    ) -> OriginalFrame {
+        guard packet.isRepeatable, header.isLengthMinimal else { return .none }
+        let start = header.body.end &- header.totalSize
+        return OriginalFrame(
+            bytes: UnsafeRawBufferPointer(rebasing: buffer[start..<header.body.end]),
+            variant: FrameCache.variant(
+                session.pointee.machine.version, packet.qos, retain: false),
+            packetIDOffset: packet.topic.end &- start)
     }
 
     /// Addresses of names that stay as they are from CONNECT to the end of the cell, so that a
@@ -93,10 +156,7 @@ extension Worker {
         _ packet: PublishPacket, _ bytes: RawSpan, _ session: UnsafeMutablePointer<Session>,
         _ index: Int32
     ) -> UnsafeRawBufferPointer? {
-        let named = bytes.withUnsafeBytes { buffer in
-            UnsafeRawBufferPointer(
-                rebasing: buffer[Int(packet.topic.offset) - 2..<packet.topic.end])
-        }
+        let named = bytes.withUnsafeBytes { prefixedTopic(packet, $0) }
         guard packet.topicAlias != 0 else { return named }
         let maximum = Int(session.pointee.agreed.topicAliasMax)
         let alias = Int(packet.topicAlias)

@@ -39,6 +39,15 @@ extension Worker {
         }
     }
 
+    /// Routes a packet of a run, and remembers the plan for those that follow.
+    func routeRun(_ message: inout Message, _ origin: PublishOrigin) {
+        let tenant = UInt32(bitPattern: message.tenant.index)
+        let known = routes.lookup(tenant: tenant, topic: message.topicName)
+        guard case .hit(let plan) = known else { return route(&message, origin) }
+        run.remember(plan, at: routes.changes)
+        fanOut(&message, plan, origin)
+    }
+
     private func park(
         _ message: inout Message, _ origin: PublishOrigin, behind id: QuestionID
     ) {

@@ -96,6 +96,8 @@ package final class Worker<Port: WorkerPort> {
     var scratch = ByteWriter(capacity: 4096)
     @exclusivity(unchecked)
     var publisherNames = PublisherNames()
+    @exclusivity(unchecked)
+    var run = PublishRun()
     /// Forwarded properties that did not stand together in their packet.
     @exclusivity(unchecked)
     var gathered = ByteWriter(capacity: 256)

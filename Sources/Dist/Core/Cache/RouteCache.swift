@@ -22,7 +22,7 @@ package struct RouteCacheLimits: Sendable {
 /// What the cache says about a topic.
 @usableFromInline
 package enum RouteLookup {
-    /// Valid until the next call of the cache that is not a look-up, unless retained.
+    /// Valid while `changes` stays as it is, unless retained.
     case hit(RoutePlan)
     /// The question is open: publishes on this topic wait behind it.
     case pending(QuestionID)
@@ -74,7 +74,10 @@ package struct RouteCache: ~Copyable {
     @usableFromInline var arena = BlockArena()
     @usableFromInline var index = HandleTable()
     /// Wildcard patches seen so far: the number of the newest.
-    @usableFromInline var wildcardSequence: UInt64 = 0
+    @usableFromInline var wildcardSequence: UInt64 = 0 { didSet { changes &+= 1 } }
+    /// Rises whenever a plan that was handed out may no longer be valid.
+    @usableFromInline
+    package private(set) var changes: UInt64 = 0
     var ring: [CachedPatch] = []
     /// Where the clock hand stands in `index`.
     var hand = 0
@@ -223,6 +226,7 @@ package struct RouteCache: ~Copyable {
 
     /// Gives a ready or pending entry a new plan, whose reference passes to the entry.
     mutating func setPlan(_ entry: UInt32, _ plan: RoutePlan) {
+        changes &+= 1
         if state(entry) == Entry.ready { releasePlan(entry) }
         arena[entry].storeBytes(
             of: UInt64(UInt(bitPattern: plan.base)), toByteOffset: Entry.value, as: UInt64.self)
@@ -237,6 +241,7 @@ package struct RouteCache: ~Copyable {
     }
 
     mutating func drop(_ entry: UInt32) {
+        changes &+= 1
         if state(entry) == Entry.ready { releasePlan(entry) }
         let topic = topic(entry)
         index.remove(tag(tenant(entry), topic), entry)
