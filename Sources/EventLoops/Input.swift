@@ -98,7 +98,8 @@ extension EventLoop {
         // An end that came with bytes has no edge of its own: read until it shows.
         if ended { record.pointee.flags.insert(.hungUp) }
         if record.pointee.flags.contains(.lingering) { return discardInput(id.index) }
-        if !record.pointee.flags.isDisjoint(with: [.doomed, .paused]) {
+        // What was kept is presented first, or it would grow with every edge.
+        if !record.pointee.flags.isDisjoint(with: [.doomed, .paused, .presents]) {
             record.pointee.flags.insert(.readable)
             return
         }

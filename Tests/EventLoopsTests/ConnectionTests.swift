@@ -169,6 +169,30 @@ struct ConnectionTests {
         }
     }
 
+    @Test("what was kept does not grow while bytes come faster than they are taken")
+    func boundedKeeping() throws {
+        let readSize = 64 << 10
+        let rig = try LoopRig(.epoll) { $0.readSize = readSize }
+        let (client, id) = rig.connect()
+        rig.loop.setInputLimit(id, 64)
+        var (sent, taken, largest) = (0, 0, 0)
+        rig.handler.onReceived = { _, bytes in
+            largest = max(largest, bytes.count)
+            let count = min(bytes.count, 64)
+            taken += count
+            rig.loop.pauseReading(id)
+            return count
+        }
+        let block = [UInt8](repeating: 7, count: 2 * readSize)
+        rig.run(turns: 400) {
+            rig.loop.resumeReading(id)
+            sent += client.send(block[...])
+            return false
+        }
+        #expect(taken > 10_000 && sent > taken)
+        #expect(largest <= 2 * readSize)
+    }
+
     @Test("bytes sent before the peer's end are answered", arguments: PollerKind.backends)
     func halfClose(poller: PollerKind) throws {
         let rig = try LoopRig(poller)
