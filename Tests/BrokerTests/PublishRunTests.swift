@@ -8,7 +8,8 @@ import Testing
 @Suite("Publishes that come together")
 struct PublishRunTests {
     private func publishes(
-        _ version: ProtocolVersion, _ topic: String, _ qos: QoS, _ numbers: Range<Int>
+        _ version: ProtocolVersion, _ topic: String, _ qos: QoS, _ numbers: Range<Int>,
+        payload: String? = nil
     ) -> [UInt8] {
         var writer = ByteWriter()
         for number in numbers {
@@ -18,7 +19,7 @@ struct PublishRunTests {
                     packetID: qos == .atMostOnce ? 0 : UInt16(number + 1), topicAlias: 0,
                     messageExpiry: nil),
                 topic: Array(topic.utf8), forwarded: [], subscriptionIDs: [],
-                payload: Array("\(number)".utf8), into: &writer)
+                payload: Array((payload ?? "\(number)").utf8), into: &writer)
         }
         return writer.array
     }
@@ -139,5 +140,78 @@ struct PublishRunTests {
             #expect(rig.settle(all) { publisher.codes.count == sent })
         }
         #expect(receiver.received.map(\.payload) == numbers(0..<6) + numbers(8..<10))
+    }
+
+    @Test(
+        "of QoS 0 are copied together, and counted one by one",
+        arguments: [ProtocolVersion.v31, .v311, .v5])
+    func bursts(version: ProtocolVersion) {
+        let rig = Rig(seed: 26)
+        let publisher = RigClient(rig, "publisher", version: version)
+        let receivers = (0..<3).map { RigClient(rig, "to-\($0)", version: version) }
+        let all = [publisher] + receivers
+        for client in all { client.connect(to: 0) }
+        #expect(rig.settle(all) { all.allSatisfy(\.isConnected) })
+        let asked = receivers.map { $0.subscribe(["a/b"], qos: .exactlyOnce) }
+        #expect(rig.settle(all) { zip(receivers, asked).allSatisfy { $0.answers[$1] != nil } })
+        publisher.sendRaw(publishes(version, "a/b", .atMostOnce, 0..<1))
+        #expect(rig.settle(all) { receivers.allSatisfy { $0.received.count == 1 } })
+        let before = rig.places[0].worker.metrics
+        publisher.sendRaw(
+            publishes(version, "a/b", .atMostOnce, 1..<40)
+                + publishes(version, "a/c", .atMostOnce, 40..<42)
+                + publishes(version, "a/b", .atMostOnce, 42..<60))
+        #expect(rig.settle(all) { receivers.allSatisfy { $0.received.count == 58 } })
+        let after = rig.places[0].worker.metrics
+        #expect(after.packetsIn - before.packetsIn == 59)
+        #expect(after.publishesIn - before.publishesIn == 59)
+        #expect(after.publishesOut - before.publishesOut == 57 * 3)
+        let size = publishes(version, "a/b", .atMostOnce, 10..<11).count
+        #expect(after.bytesOut - before.bytesOut == UInt64((57 * size - 9) * 3))
+        for receiver in receivers {
+            #expect(receiver.received.map(\.payload) == numbers(0..<40) + numbers(42..<60))
+            #expect(receiver.complaints == [])
+        }
+    }
+
+    /// Who has anything in the way of a plain copy.
+    enum Peculiar: CaseIterable {
+        case identifier, noLocal, otherVersion, smallPackets
+    }
+
+    @Test(
+        "one receiver that needs its own packets leaves the others theirs",
+        arguments: Peculiar.allCases)
+    func peculiarReceiver(kind: Peculiar) {
+        let rig = Rig(seed: 27)
+        let publisher = RigClient(rig, "publisher", version: .v5)
+        let plain = RigClient(rig, "plain", version: .v5)
+        let other = RigClient(
+            rig, "other", version: kind == .otherVersion ? .v311 : .v5)
+        for client in [publisher, plain] { client.connect(to: 0) }
+        other.connect(to: 0) { if kind == .smallPackets { $0.properties.maximumPacketSize = 20 } }
+        let all = [publisher, plain, other]
+        #expect(rig.settle(all) { all.allSatisfy(\.isConnected) })
+        var asked = [(plain, plain.subscribe(["a/b"]))]
+        asked.append(
+            (other, other.subscribe(["a/b"], subscriptionID: kind == .identifier ? 7 : 0)))
+        if kind == .noLocal {
+            asked.append((publisher, publisher.subscribe(["a/b"], noLocal: true)))
+        }
+        #expect(rig.settle(all) { asked.allSatisfy { $0.0.answers[$0.1] != nil } })
+        publisher.sendRaw(publishes(.v5, "a/b", .atMostOnce, 0..<1))
+        #expect(rig.settle(all) { plain.received.count == 1 })
+        let long = String(repeating: "x", count: 30)
+        publisher.sendRaw(
+            publishes(.v5, "a/b", .atMostOnce, 1..<20)
+                + publishes(.v5, "a/b", .atMostOnce, 20..<21, payload: long)
+                + publishes(.v5, "a/b", .atMostOnce, 21..<30))
+        #expect(rig.settle(all) { plain.received.count == 30 })
+        #expect(plain.received.map(\.payload) == numbers(0..<20) + [long] + numbers(21..<30))
+        #expect(publisher.received.isEmpty)
+        let missing = kind == .smallPackets ? [] : [long]
+        #expect(other.received.map(\.payload) == numbers(0..<20) + missing + numbers(21..<30))
+        #expect(
+            other.received.allSatisfy { $0.subscriptionIDs == (kind == .identifier ? [7] : []) })
     }
 }

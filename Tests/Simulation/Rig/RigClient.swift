@@ -89,10 +89,10 @@ package final class RigClient {
 
     package func subscribe(
         _ filters: [String], qos: QoS = .exactlyOnce, subscriptionID: UInt32 = 0,
-        retainHandling: SubscriptionOptions.RetainHandling = .send
+        retainHandling: SubscriptionOptions.RetainHandling = .send, noLocal: Bool = false
     ) -> UInt16 {
         let options = SubscriptionOptions(
-            maximumQoS: qos, noLocal: false, retainAsPublished: false,
+            maximumQoS: qos, noLocal: noLocal, retainAsPublished: false,
             retainHandling: retainHandling)
         var request = SubscribeRequest(
             packetID: nextPacketID(),

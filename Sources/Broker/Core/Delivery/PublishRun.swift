@@ -10,6 +10,9 @@ struct PublishRun {
     /// The first packet; its ranges lie in the buffer being read.
     private(set) var first = PublishPacket.none
     private(set) var isOpen = false
+    /// Whether packets that follow may be copied to their receivers together: false as soon as one
+    /// receiver needs a packet of its own.
+    var isCopied = true
     /// Whom the packets go to, valid while the route cache stands at `changes`.
     private(set) var plan: RoutePlan?
     private(set) var changes: UInt64 = 0
@@ -18,6 +21,7 @@ struct PublishRun {
     mutating func begin(_ packet: PublishPacket) {
         first = packet
         isOpen = true
+        isCopied = true
         plan = nil
     }
 

@@ -43,6 +43,11 @@ extension Worker {
             switch FixedHeader.decode(span, offset: offset, maximumPacketSize: limit) {
             case .frame(let header):
                 last = offset
+                if let end = passBurst(header, offset, span, limit, yieldsAt, session) {
+                    offset = end
+                    if metrics.publishesOut > yieldsAt { yieldInput(session, index) }
+                    continue
+                }
                 offset &+= header.totalSize
                 metrics.packetsIn &+= 1
                 handle(header, span, session, index)

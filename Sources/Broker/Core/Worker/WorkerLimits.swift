@@ -66,6 +66,9 @@ package enum WorkerLimits {
     package static let fanOutTaskBytes = 128
     /// Mail to another worker above which QoS 0 towards it is dropped.
     package static let mailBacklogMax = 32 << 20
+    /// Bytes of like packets that are copied to a receiver at once: what its output may be above
+    /// its bound.
+    package static let burstBytesMax = 16 << 10
     /// Sessions looked at in one turn after settings have changed.
     package static let sweptPerTurn = 512
     /// A connection over its bandwidth is read at most so often: not once for each packet.

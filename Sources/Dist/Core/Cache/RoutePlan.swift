@@ -99,6 +99,13 @@ package struct RoutePlan {
             && header.pointee.storedCount == 0 && header.pointee.groupCount == 0
     }
 
+    /// All receivers are those of one filter in this worker's own table.
+    @inlinable
+    package var isOneFilterHere: Bool {
+        header.pointee.ownCount == 1 && header.pointee.otherCount == 0
+            && header.pointee.storedCount == 0 && header.pointee.groupCount == 0
+    }
+
     package var byteCount: Int { Int(header.pointee.byteCount) }
 
     @inlinable
